@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+
+# Imported here, early, for its effect: the defaults of our settings. A first import inside
+# override_settings would lose them again when the override ends.
+from b2fields import conf  # noqa: F401
+
+
+class B2FieldsApp(AppConfig):
+    name = "b2fields"
+    verbose_name = "Backblaze B2 fields"
+
+    def ready(self) -> None:
+        # Registers the system checks; it needs the app registry, so not at the top.
+        from b2fields import checks  # noqa: F401

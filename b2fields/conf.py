@@ -1,0 +1,46 @@
+"""Every setting of b2fields, with its default. Read them as ``settings.B2FIELDS_…`` at the moment of use."""
+
+from appconf import AppConf
+from django.conf import settings
+
+__all__ = ["settings"]
+
+
+class B2FieldsConf(AppConf):
+    """Defaults of the ``B2FIELDS_*`` settings; importing this class writes them onto ``settings``."""
+
+    # The account. Unset, they come from the environment: B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY.
+    APPLICATION_KEY_ID: str | None = None
+    APPLICATION_KEY: str | None = None
+    # "production", or the URL of another service that speaks B2's API, such as the emulator.
+    REALM: str = "production"
+    # Where the account's short-lived tokens are shared: {"type": "cache", "alias": …} or {"type": "memory"}.
+    ACCOUNT_INFO: dict[str, str] = {"type": "cache", "alias": "default"}
+
+    # Where files go: a bucket for all, or one for each access level ("public", "login", "staff", "object").
+    BUCKET: str | None = None
+    BUCKETS: dict[str, str] = {}
+    # A prefix of every file name in the bucket, such as "media".
+    LOCATION: str = ""
+
+    # Who may read a file whose field says nothing: "public", "login", "staff" or a callable.
+    ACCESS: object = "login"
+    # Put each upload into a random folder of its own (fields), and let an upload take the name of another.
+    UNIQUE_NAMES: bool = True
+    OVERWRITE: bool = False
+    # B2 file info stored with every upload.
+    METADATA: dict[str, str] = {}
+
+    # Seconds that size, checksum and time of a file are remembered in Django's cache; 0 turns that off.
+    METADATA_TIMEOUT: int = 3600
+    # Bytes of an upload kept in memory before it goes to a temporary file.
+    MAX_MEMORY_SIZE: int = 4 * 1024 * 1024
+
+    # Seconds to connect, seconds without a byte, further tries, and seconds after which none is begun.
+    CONNECT_TIMEOUT: float = 5
+    READ_TIMEOUT: float = 20
+    RETRIES: int = 2
+    DEADLINE: float = 30
+
+    class Meta:
+        prefix = "B2FIELDS"

@@ -1,0 +1,151 @@
+"""How the bytes of a file reach the client. Access has been decided before anything here is called."""
+
+import asyncio
+import logging
+from typing import Self
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.http import http_date
+
+from b2fields import http
+from b2fields.download import Download
+from b2fields.exceptions import B2FieldsError, FileMissing
+from b2fields.metadata import FileMetadata
+from b2fields.storage import B2Storage
+
+logger = logging.getLogger("b2fields")
+
+_RETRY_AFTER_SECONDS = 10
+
+
+def proxy(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponseBase:
+    """Answer with the file, a range of it, or 304. Raises FileMissing; other trouble with B2 becomes 503."""
+    try:
+        response = _answer(request, storage, name)
+    except FileMissing:
+        raise
+    except B2FieldsError as error:
+        logger.error("b2fields could not deliver a file of %s: %s", storage.described, error)  # noqa: TRY400
+        response = HttpResponse(status=503, headers={"Retry-After": str(_RETRY_AFTER_SECONDS)})
+    if response.status_code in (200, 206, 304):
+        download = request.GET.get("download") == "1"
+        headers = http.file_headers(storage.level, name, download=download)
+        if "Vary" in headers:
+            patch_vary_headers(response, [headers.pop("Vary")])
+    else:
+        headers = http.REFUSAL_HEADERS
+    for header, value in headers.items():
+        response.headers[header] = value
+    return response
+
+
+def _answer(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponseBase:
+    known = storage.known_metadata(name)
+    if request.method == "HEAD":
+        known = known or storage.metadata(name)
+        return _unchanged(request, known) or _with_validators(HttpResponse(), known, known.size)
+    header = request.META.get("HTTP_RANGE")
+    if known is None and header and ("HTTP_IF_RANGE" in request.META or http.is_suffix_range(header)):
+        known = storage.metadata(name)
+    if known and (unchanged := _unchanged(request, known)):
+        return unchanged
+
+    byte_range = None
+    if header and (known is None or _range_is_current(request, known)):
+        try:
+            # While the size is unknown, a range may end beyond it: B2 cuts it.
+            byte_range = http.parse_range(header, known.size if known else http.MAX_FILE_SIZE)
+        except http.UnsatisfiableRange:
+            return _unsatisfiable(storage.metadata(name))
+    try:
+        download = storage.download(name, *(byte_range or ()))
+    except EOFError:
+        return _unsatisfiable(storage.metadata(name))
+    if unchanged := _unchanged(request, download.metadata):
+        download.close()
+        return unchanged
+    response = _with_validators(_streaming(request, download), download.metadata, download.length)
+    if byte_range is not None:
+        first, last, total = download.extent
+        response.status_code = 206
+        response.headers["Content-Range"] = f"bytes {first}-{last}/{total}"
+    return response
+
+
+def _with_validators(response: HttpResponseBase, known: FileMetadata, length: int) -> HttpResponseBase:
+    response.headers["ETag"] = http.etag_of(known.file_id)
+    response.headers["Last-Modified"] = http_date(known.uploaded // 1000)
+    response.headers["Content-Length"] = str(length)
+    return response
+
+
+def _unchanged(request: HttpRequest, known: FileMetadata) -> HttpResponseBase | None:
+    """Return 304 or 412 if the request's conditions say so (RFC 9110, 13.2)."""
+    etag = http.etag_of(known.file_id)
+    response = get_conditional_response(request, etag, known.uploaded // 1000)
+    if response is not None:
+        response.headers["ETag"] = etag
+        response.headers["Last-Modified"] = http_date(known.uploaded // 1000)
+    return response
+
+
+def _range_is_current(request: HttpRequest, known: FileMetadata) -> bool:
+    """Tell whether If-Range, if given, names this version (RFC 9110, 13.1.5: exactly, and no weak tag)."""
+    condition = request.META.get("HTTP_IF_RANGE")
+    return condition in (None, http.etag_of(known.file_id), http_date(known.uploaded // 1000))
+
+
+def _unsatisfiable(known: FileMetadata) -> HttpResponse:
+    return HttpResponse(status=416, headers={"Content-Range": f"bytes */{known.size}"})
+
+
+def _streaming(request: HttpRequest, download: Download) -> StreamingHttpResponse:
+    # Django drains a sync iterator into memory under ASGI, and an async one under WSGI.
+    body = _AsyncBody(download) if isinstance(request, ASGIRequest) else _Body(download)
+    return StreamingHttpResponse(body)
+
+
+class _Body:
+    """The bytes of a download.
+
+    Not a generator: closing one that was never begun would leave B2's answer open.
+    """
+
+    def __init__(self, download: Download) -> None:
+        self._download = download
+
+    def _read(self) -> bytes:
+        try:
+            return self._download.read()
+        except B2FieldsError as error:
+            # Raised on: the server breaks the connection, so that the client sees a short body.
+            logger.error("b2fields broke off a delivery: %s", error)  # noqa: TRY400
+            raise
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        if data := self._read():
+            return data
+        raise StopIteration
+
+    def close(self) -> None:
+        self._download.close()
+
+
+class _AsyncBody(_Body):
+    """The same for an event loop, which each wait for B2 leaves free."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if data := await asyncio.to_thread(self._read):
+            return data
+        raise StopAsyncIteration
+
+    __iter__ = None  # type: ignore[assignment]

@@ -1,0 +1,105 @@
+"""A file's bytes as they come from B2: bounded, resumed when cut off, never silently short."""
+
+import hashlib
+from typing import NoReturn
+
+from b2fields.b2 import Client
+from b2fields.exceptions import B2FieldsError, DamagedFile
+
+# Bytes that one read asks of the network; a download holds a small multiple of it in memory.
+CHUNK = 128 * 1024
+# How often in a row a download may be cut off without a byte in between.
+_RESUMPTIONS = 2
+
+
+class Download:
+    """One request for a file, or for its bytes *first* to *last*, and the stream of its answer.
+
+    Raises FileMissing, and EOFError when the file ends before *first*. With *verify*, the end of a
+    whole file raises DamagedFile unless the SHA-1 is the stored one.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        bucket: str,
+        name: str,
+        first: int = 0,
+        last: int | None = None,
+        *,
+        verify: bool = False,
+    ) -> None:
+        self._client, self._bucket, self._name = client, bucket, name
+        answer = client.get(bucket, name, first, last)
+        if answer is None:
+            raise EOFError(f"{name!r} ends before byte {first}.")
+        self._response, self.extent, self.metadata = answer
+        self.position = first
+        self._closed = False
+        if self.extent.first != first:
+            self._damaged("with other bytes than were asked for")
+        whole = first == 0 and self.extent.last == self.extent.total - 1
+        self._digest = hashlib.sha1(usedforsecurity=False) if verify and whole else None
+
+    @property
+    def length(self) -> int:
+        """Bytes that the answer carries."""
+        return self.extent.last - self.extent.first + 1
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """Return up to *size* bytes, none at the end."""
+        wanted = min(size, self.extent.last + 1 - self.position)
+        if wanted <= 0:
+            self.close()
+            return b""
+        data = self._read_or_resume(wanted)
+        self.position += len(data)
+        if self._digest is not None:
+            self._digest.update(data)
+            if self.position == self.extent.total and self.metadata.sha1 not in (
+                None,
+                self._digest.hexdigest(),
+            ):
+                self._damaged("with another SHA-1 than was stored")
+        return data
+
+    def _read_or_resume(self, wanted: int) -> bytes:
+        from urllib3.exceptions import HTTPError
+
+        for resumptions_left in reversed(range(_RESUMPTIONS + 1)):
+            try:
+                data: bytes = self._response.raw.read(wanted, decode_content=False)
+            except (OSError, HTTPError):
+                data = b""
+            if data:
+                return data
+            if self._closed:
+                raise ValueError("read of closed download")
+            self._response.close()
+            if resumptions_left:
+                self._resume()
+        self._damaged(f"only up to byte {self.position} of {self.extent.total}")
+
+    def _resume(self) -> None:
+        # The same version by its id: the name may have a newer one by now.
+        try:
+            answer = self._client.get(
+                self._bucket, self._name, self.position, self.extent.last, self.metadata.file_id
+            )
+        except B2FieldsError:
+            return
+        if answer is None or answer.extent[:2] != (self.position, self.extent.last):
+            self._damaged("with other bytes than were asked for")
+        self._response = answer.response
+
+    def _damaged(self, how: str) -> NoReturn:
+        self.close()
+        raise DamagedFile(
+            f"{self._name!r} of bucket {self._bucket!r} arrived {how}. Read it again; if that fails too, "
+            "the stored file or the way to it is damaged."
+        )
+
+    def close(self) -> None:
+        """Give the connection back, or cut it if bytes are still to come."""
+        self._closed = True
+        self._response.close()

@@ -1,0 +1,259 @@
+"""B2FileField and B2ImageField: Django's file fields with a storage policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.core.checks import CheckMessage, Error
+from django.core.files.base import File
+from django.core.files.storage import InvalidStorageError, Storage, default_storage, storages
+from django.db import models
+from django.db.models.fields.files import FieldFile, ImageFieldFile, ImageFileDescriptor
+
+from b2fields import policy
+from b2fields.exceptions import NotConfigured
+from b2fields.storage import B2Storage
+
+Metadata = Mapping[str, str] | Callable[[Any, str], Mapping[str, str]]
+
+_MAX_LENGTH = 255
+
+
+class B2FieldFile(FieldFile):
+    """What a row holds: Django's FieldFile, uploaded with the metadata that its row gives it."""
+
+    field: B2FileField
+    _committed: bool
+
+    def save(self, name: str, content: File[Any], save: bool = True) -> None:
+        usual = self.storage
+        self.storage = self.field.storage_for(self.instance, name)
+        try:
+            super().save(name, content, save=False)
+        finally:
+            self.storage = usual
+        if save:
+            self.instance.save()
+
+    save.alters_data = True  # type: ignore[attr-defined]
+
+
+class B2ImageFieldFile(B2FieldFile, ImageFieldFile):
+    """Django's ImageFieldFile; a stored image's size is taken from its row, if it stands there."""
+
+    field: B2ImageField
+
+    def recall_dimensions(self) -> None:
+        """Take width and height from the row of a stored file, so that nobody reads them from B2."""
+        if self._committed and not hasattr(self, "_dimensions_cache"):
+            stored = self.field.stored_dimensions(self.instance)
+            if stored is not None:
+                self._dimensions_cache = stored
+
+    def _get_image_dimensions(self) -> tuple[int, int]:
+        self.recall_dimensions()
+        # Private to Django, but the one place that width, height and both dimension fields go through.
+        dimensions: tuple[int, int] = super()._get_image_dimensions()  # type: ignore[misc]
+        return dimensions
+
+
+class B2ImageFileDescriptor(ImageFileDescriptor):
+    """Django's descriptor, which would read the image again whenever refresh_from_db() assigns it."""
+
+    def __set__(self, instance: models.Model, value: Any) -> None:
+        if isinstance(value, B2ImageFieldFile) and value.instance is not instance:
+            value.recall_dimensions()
+        super().__set__(instance, value)
+
+
+class B2FileField(models.FileField):
+    """A file in Backblaze B2, with the policy that says where it goes and who may read it.
+
+    Takes all of FileField's arguments, and:
+
+    access -- "public", "login", "staff", or callable(request, instance) -> bool; B2FIELDS_ACCESS if not given
+    bucket -- the bucket's name; B2FIELDS_BUCKETS[access] or B2FIELDS_BUCKET if not given
+    metadata -- dict of B2 file info, or callable(instance, filename) -> dict; merged over B2FIELDS_METADATA
+    unique_names -- put each upload into a random folder of its own; B2FIELDS_UNIQUE_NAMES if not given
+    storage -- a B2Storage, a callable that returns one, or an alias of STORAGES, instead of a bucket
+    """
+
+    attr_class = B2FieldFile
+    db_index: bool
+    # None of these changes the column, so altering them runs no SQL.
+    non_db_attrs = (
+        *models.FileField.non_db_attrs,
+        "access",
+        "bucket",
+        "metadata",
+        "storage",
+        "unique_names",
+        "upload_to",
+    )
+
+    def __init__(
+        self,
+        verbose_name: Any = None,
+        name: str | None = None,
+        upload_to: Any = "",
+        storage: B2Storage | Callable[[], B2Storage] | str | None = None,
+        *,
+        access: policy.Access | None = None,
+        bucket: str | None = None,
+        metadata: Metadata | None = None,
+        unique_names: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.access, self.bucket, self.metadata, self.unique_names = access, bucket, metadata, unique_names
+        self._built: tuple[object, B2Storage] | None = None
+        kwargs.setdefault("max_length", _MAX_LENGTH)
+        # Serving looks files up by name.
+        kwargs.setdefault("db_index", True)
+        super().__init__(verbose_name, name, upload_to=upload_to, **kwargs)
+        self._declared_storage = storage
+
+    # Storage
+
+    @property
+    def storage(self) -> Storage:
+        """This field's B2Storage, built on first use."""
+        if "_declared_storage" not in self.__dict__:
+            return default_storage  # FileField.__init__ asks, too early to build anything.
+        declared: object = self._declared_storage
+        if isinstance(declared, str):
+            declared = storages[declared]
+        if self._built is None or self._built[0] is not declared:
+            self._built = (declared, self._build(declared))
+        return self._built[1]
+
+    @storage.setter
+    def storage(self, value: object) -> None:
+        """Ignore what FileField.__init__ assigns."""
+
+    def _build(self, declared: object) -> B2Storage:
+        base = B2Storage() if declared is None else declared() if callable(declared) else declared
+        if not isinstance(base, B2Storage):
+            raise NotConfigured(
+                f"{self.label} has storage={self._declared_storage!r}, which is no B2Storage. Pass one, a "
+                "callable that returns one, or the alias of one in STORAGES."
+            )
+        return base.configured(
+            field_label=self.label,
+            access=self.access,
+            bucket=self.bucket,
+            metadata=None if callable(self.metadata) else self.metadata,
+            unique_names=self.unique_names,
+        )
+
+    @property
+    def b2_storage(self) -> B2Storage:
+        """The same as ``storage``, for type checkers."""
+        assert isinstance(self.storage, B2Storage)  # noqa: S101
+        return self.storage
+
+    def storage_for(self, instance: models.Model, filename: str) -> B2Storage:
+        """Return the storage for one upload, with the metadata of this row if it depends on the row."""
+        if not callable(self.metadata):
+            return self.b2_storage
+        return self.b2_storage.configured(metadata=self.metadata(instance, filename))
+
+    @property
+    def label(self) -> str:
+        """How a URL names this field: "app.model.field", the model being the one that declares it."""
+        model = getattr(self, "model", None)
+        return f"{model._meta.label_lower}.{self.name}" if model else type(self).__name__
+
+    def contribute_to_class(self, cls: type[models.Model], name: str, *args: Any, **kwargs: Any) -> None:
+        super().contribute_to_class(cls, name, *args, **kwargs)
+        self._built = None  # That of an abstract model, from which this field was copied, has its label.
+
+    # Migrations and checks
+
+    def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
+        """Return what was passed, no default of ours and nothing that was built from settings."""
+        name, path, args, kwargs = super().deconstruct()
+        for argument in ("storage", "max_length", "db_index"):
+            kwargs.pop(argument, None)
+        if self._declared_storage is not None:
+            kwargs["storage"] = self._declared_storage
+        if self.max_length != _MAX_LENGTH:
+            kwargs["max_length"] = self.max_length
+        if not self.db_index:
+            kwargs["db_index"] = False
+        for argument in ("access", "bucket", "metadata", "unique_names"):
+            if getattr(self, argument) is not None:
+                kwargs[argument] = getattr(self, argument)
+        return name, path, list(args), kwargs
+
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        return [*super().check(**kwargs), *self._check_access(), *self._check_storage()]
+
+    def _check_access(self) -> list[CheckMessage]:
+        if self.access is None or policy.is_valid(self.access):
+            return []
+        return [
+            Error(
+                f"'access' is {self.access!r}, which is no access level.",
+                hint='Use "public", "login", "staff", or a (not async) callable(request, instance) -> bool.',
+                obj=self,
+                id="b2fields.E001",
+            )
+        ]
+
+    def _check_storage(self) -> list[CheckMessage]:
+        if self.bucket is not None and self._declared_storage is not None:
+            return [
+                Error(
+                    "'bucket' and 'storage' are both given.",
+                    hint="Pass one of them: a storage names its own bucket.",
+                    obj=self,
+                    id="b2fields.E002",
+                )
+            ]
+        try:
+            self.storage  # noqa: B018 - building it is the check
+        except (NotConfigured, InvalidStorageError) as error:
+            return [
+                Error(
+                    str(error),
+                    hint="Pass a B2Storage, a callable that returns one, or the alias of one in STORAGES.",
+                    obj=self,
+                    id="b2fields.E003",
+                )
+            ]
+        return []
+
+
+class B2ImageField(B2FileField, models.ImageField):
+    """An image in Backblaze B2: B2FileField and Django's ImageField in one.
+
+    Width and height are taken from the upload, and kept in ``width_field`` and ``height_field``;
+    loading a row never reads the image.
+    """
+
+    attr_class = B2ImageFieldFile
+    descriptor_class = B2ImageFileDescriptor
+    width_field: str | None
+    height_field: str | None
+
+    def stored_dimensions(self, instance: models.Model) -> tuple[int, int] | None:
+        """Return width and height in pixels as the row has them, None if it lacks one."""
+        row = instance.__dict__
+        width = row.get(self.width_field) if self.width_field else None
+        height = row.get(self.height_field) if self.height_field else None
+        return (width, height) if width and height else None
+
+    def update_dimension_fields(
+        self, instance: models.Model, force: bool = False, *args: Any, **kwargs: Any
+    ) -> None:
+        if (self.width_field or self.height_field) and self.attname in instance.__dict__:
+            file = getattr(instance, self.attname)
+            if file and file._committed:
+                if not force:
+                    return  # The row was just loaded: what it lacks is not worth a request.
+                if not hasattr(file, "_dimensions_cache"):
+                    # Another stored file was assigned: the row's numbers are those of the one before.
+                    for name in filter(None, (self.width_field, self.height_field)):
+                        setattr(instance, name, None)
+        super().update_dimension_fields(instance, force, *args, **kwargs)

@@ -1,0 +1,217 @@
+"""HTTP without Django's ORM: ranges, validators and the headers of a file. Pure functions."""
+
+import hashlib
+import posixpath
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import quote
+
+from b2fields import names
+
+# By lower-cased extension: never from the client, from B2 or from the host's MIME database, which
+# differ from machine to machine. What a browser would run has no place here and goes out as
+# application/octet-stream: HTML, XML, scripts, styles, wasm, Flash, MHTML, messages.
+_TYPES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "avif": "image/avif",
+    "svg": "image/svg+xml",
+    "bmp": "image/bmp",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
+    "heic": "image/heic",
+    "ico": "image/vnd.microsoft.icon",
+    "mp3": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "oga": "audio/ogg",
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "m4a": "audio/mp4",
+    "mp4": "video/mp4",
+    "m4v": "video/mp4",
+    "webm": "video/webm",
+    "mov": "video/quicktime",
+    "avi": "video/x-msvideo",
+    "mkv": "video/x-matroska",
+    "txt": "text/plain",
+    "csv": "text/csv",
+    "md": "text/markdown",
+    "rtf": "application/rtf",
+    "json": "application/json",
+    "pdf": "application/pdf",
+    "zip": "application/zip",
+    "gz": "application/gzip",
+    "tgz": "application/gzip",
+    "svgz": "application/gzip",
+    "bz2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "7z": "application/x-7z-compressed",
+    "tar": "application/x-tar",
+    "doc": "application/msword",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "xls": "application/vnd.ms-excel",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "ppt": "application/vnd.ms-powerpoint",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "odt": "application/vnd.oasis.opendocument.text",
+    "ods": "application/vnd.oasis.opendocument.spreadsheet",
+    "odp": "application/vnd.oasis.opendocument.presentation",
+    "epub": "application/epub+zip",
+    "woff": "font/woff",
+    "woff2": "font/woff2",
+    "ttf": "font/ttf",
+    "otf": "font/otf",
+    "dcm": "application/dicom",
+}
+
+# B2 stores no larger file: 10 TB (B2 docs, Files).
+MAX_FILE_SIZE = 10**13
+
+_INLINE = frozenset(
+    {
+        "image/png",
+        "image/jpeg",
+        "image/gif",
+        "image/webp",
+        "image/avif",
+        "audio/mpeg",
+        "audio/ogg",
+        "audio/wav",
+        "video/mp4",
+        "video/webm",
+        "text/plain",
+    }
+)
+
+CSP = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; media-src 'self'; "
+    "frame-ancestors 'self'; sandbox"
+)
+
+_CACHE_CONTROL = {
+    "public": "public, max-age=3600",
+    "login": "private, no-cache",
+    "staff": "private, no-store",
+    "object": "private, no-cache",
+}
+
+# Of refusals, redirects and errors.
+REFUSAL_HEADERS = {
+    "Cache-Control": "private, no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class UnsatisfiableRange(Exception):
+    """No byte of the file is meant by the Range header."""
+
+
+class ByteRange(NamedTuple):
+    """Offsets of the first and last byte, both inclusive."""
+
+    first: int
+    last: int
+
+
+class Extent(NamedTuple):
+    """The bytes that an answer carries, both ends inclusive, and the size of the whole file."""
+
+    first: int
+    last: int
+    total: int
+
+
+# ASCII digits only; 19 of them reach past any file, and int() of thousands would take long.
+_RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,19})\s*-\s*([0-9]{0,19})\s*", re.IGNORECASE)
+
+
+def parse_range(header: str, size: int) -> ByteRange | None:
+    """Return the bytes a Range header asks for, or None to send the whole file.
+
+    Both ends are inclusive byte offsets, as in b2sdk's ``range_``.
+    Malformed headers and several ranges count as no header at all (RFC 9110, 14.2).
+    Raises UnsatisfiableRange when no byte of a *size*-byte file is meant.
+    """
+    match = _RANGE.fullmatch(header) if len(header) <= 256 else None
+    if match is None or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if not first:
+        if int(last) == 0 or size == 0:
+            raise UnsatisfiableRange
+        return ByteRange(max(0, size - int(last)), size - 1)
+    if last and int(last) < int(first):
+        return None
+    if int(first) >= size:
+        raise UnsatisfiableRange
+    return ByteRange(int(first), min(int(last), size - 1) if last else size - 1)
+
+
+def is_suffix_range(header: str) -> bool:
+    """Tell whether a Range header asks for the last bytes, which says nothing before the size is known."""
+    match = _RANGE.fullmatch(header) if len(header) <= 256 else None
+    return match is not None and match.group(1) == ""
+
+
+def extent_of(headers: Mapping[str, str]) -> Extent:
+    """Read what an answer of B2 carries. Raises ValueError or KeyError if it does not say."""
+    content_range = headers.get("content-range")
+    if content_range is None:  # B2 sent the whole file.
+        total = int(headers["content-length"])
+        return Extent(0, total - 1, total)
+    match = re.fullmatch(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)", content_range)
+    if match is None:
+        raise ValueError(content_range)
+    return Extent(*map(int, match.groups()))
+
+
+def content_type_of(name: str) -> str:
+    """Return the media type to store and to send for a file of this name."""
+    extension = posixpath.splitext(name)[1].lower().removeprefix(".")
+    return _TYPES.get(extension, "application/octet-stream")
+
+
+def etag_of(file_id: str) -> str:
+    """Return a strong validator: B2 gives every upload an id of its own and never changes its bytes."""
+    return f'"{hashlib.sha256(file_id.encode()).hexdigest()[:32]}"'
+
+
+def content_disposition(name: str, *, attachment: bool) -> str:
+    """Return a header value that every client reads alike (RFC 6266, appendix D)."""
+    kind = "attachment" if attachment else "inline"
+    filename = names.for_download(name)
+    ascii_name = unicodedata.normalize("NFKD", filename).encode("ascii", "ignore").decode()
+    ascii_name = re.sub(r'[^ -~]|["\\%]', "_", ascii_name).strip()
+    if not posixpath.splitext(ascii_name)[0].strip(" ."):
+        ascii_name = "download" + posixpath.splitext(filename)[1].encode("ascii", "ignore").decode()
+    value = f'{kind}; filename="{ascii_name}"'
+    if ascii_name != filename:
+        value += f"; filename*=UTF-8''{quote(filename, safe='')}"
+    return value
+
+
+def file_headers(level: str, name: str, *, download: bool) -> dict[str, str]:
+    """Return the headers of a file response that follow from its level and name."""
+    content_type = content_type_of(name)
+    attachment = download or content_type not in _INLINE
+    headers = {
+        "Content-Type": f"{content_type}; charset=utf-8" if content_type == "text/plain" else content_type,
+        "Content-Disposition": content_disposition(name, attachment=attachment),
+        "Content-Security-Policy": CSP,
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "SAMEORIGIN",
+        "Referrer-Policy": "no-referrer",
+        "Accept-Ranges": "bytes",
+        "Cache-Control": _CACHE_CONTROL[level],
+        "Cross-Origin-Resource-Policy": "cross-origin" if level == "public" else "same-origin",
+    }
+    if level != "public":
+        headers["Vary"] = "Cookie"
+        headers["X-Robots-Tag"] = "noindex"
+    return headers

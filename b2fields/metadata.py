@@ -1,0 +1,113 @@
+"""What is known of a stored file, and its place in Django's cache."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+from urllib.parse import unquote_plus
+
+from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
+
+from b2fields.conf import settings
+
+logger = logging.getLogger("b2fields")
+
+
+class FileMetadata(NamedTuple):
+    """What B2 told of one file version. *size* is in bytes, *uploaded* in milliseconds since 1970.
+
+    *sha1* is None where B2 knows none: for large files whose uploader gave no ``large_file_sha1``.
+    """
+
+    file_id: str
+    size: int
+    sha1: str | None
+    content_type: str
+    uploaded: int
+    info: dict[str, str]
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, str], size: int) -> Self:
+        """Read the headers of a download or HEAD (B2 docs, b2_download_file_by_name)."""
+        prefix = "x-bz-info-"
+        info = {
+            name.lower().removeprefix(prefix): unquote_plus(value)
+            for name, value in headers.items()
+            if name.lower().startswith(prefix)
+        }
+        return cls(
+            file_id=headers["x-bz-file-id"],
+            size=size,
+            sha1=_known_sha1(headers.get("x-bz-content-sha1"), info),
+            content_type=headers["content-type"],
+            uploaded=int(headers["x-bz-upload-timestamp"]),
+            info=info,
+        )
+
+    @classmethod
+    def from_version(cls, version: Mapping[str, Any]) -> Self:
+        """Read a file version as uploads and listings answer it (B2 docs, b2_upload_file)."""
+        info = dict(version.get("fileInfo") or {})
+        return cls(
+            file_id=version["fileId"],
+            size=int(version["contentLength"] if "contentLength" in version else version["size"]),
+            sha1=_known_sha1(version.get("contentSha1"), info),
+            content_type=version.get("contentType") or "application/octet-stream",
+            uploaded=int(version["uploadTimestamp"]),
+            info=info,
+        )
+
+    @property
+    def modified(self) -> int:
+        """Milliseconds since 1970 when the content was last changed, by the uploader's word or B2's clock."""
+        stated = self.info.get("src_last_modified_millis", "")
+        return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 15 else self.uploaded
+
+
+def _known_sha1(stated: str | None, info: Mapping[str, str]) -> str | None:
+    # "none" stands for large files; "unverified:" for uploads whose sender asked B2 not to check.
+    sha1 = (stated or "none").removeprefix("unverified:")
+    return info.get("large_file_sha1") if sha1 == "none" else sha1
+
+
+def cache() -> BaseCache:
+    """Return the Django cache that B2FIELDS_ACCOUNT_INFO names, which also keeps metadata."""
+    options: dict[str, str] = settings.B2FIELDS_ACCOUNT_INFO
+    return caches[options.get("alias", "default")]
+
+
+def cache_key(kind: str, *parts: str) -> str:
+    """Return a key that tells neither account nor file name, and that memcached accepts."""
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return f"b2fields:{kind}:{digest[:40]}"
+
+
+def recall(*space: str) -> FileMetadata | None:
+    """Return what is remembered of a file; *space* is account, bucket and name."""
+    if not settings.B2FIELDS_METADATA_TIMEOUT:
+        return None
+    value = quietly("get", cache_key("file", *space))
+    try:
+        return FileMetadata(*value) if isinstance(value, (list, tuple)) else None
+    except TypeError:  # another version of this package wrote it
+        return None
+
+
+def remember(metadata: FileMetadata, *space: str) -> None:
+    timeout: int = settings.B2FIELDS_METADATA_TIMEOUT
+    if timeout:
+        quietly("set", cache_key("file", *space), tuple(metadata), timeout)
+
+
+def forget(*space: str) -> None:
+    quietly("delete", cache_key("file", *space))
+
+
+def quietly(method: str, *arguments: Any) -> Any:
+    """Use the cache; one that is down makes us slower, never wrong."""
+    try:
+        return getattr(cache(), method)(*arguments)
+    except Exception:
+        logger.warning("Django's cache does not answer; b2fields goes on without it.", exc_info=True)
+        return None

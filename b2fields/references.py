@@ -1,0 +1,112 @@
+"""Which rows hold a file: the models are asked, never the name itself."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.core.files.storage import storages
+from django.db import models
+
+from b2fields import policy
+from b2fields.conf import settings
+from b2fields.exceptions import NotConfigured
+from b2fields.fields import B2FileField
+from b2fields.storage import B2Storage
+
+AnyFileField = models.FileField
+
+
+def b2_fields() -> Iterator[B2FileField]:
+    """Yield every B2 field of every installed model once, each from the model that declares it."""
+    return (field for field in _file_fields() if isinstance(field, B2FileField))
+
+
+def _file_fields() -> Iterator[AnyFileField]:
+    for model in apps.get_models(include_auto_created=True):
+        if not model._meta.proxy:
+            for field in model._meta.local_concrete_fields:
+                if isinstance(field, models.FileField):
+                    yield field
+
+
+def find_field(label: str) -> B2FileField | None:
+    """Return the field that a URL names as "app.model.field"."""
+    try:
+        model_label, _, name = label.rpartition(".")
+        field = apps.get_model(model_label)._meta.get_field(name)
+    except (LookupError, ValueError):
+        return None
+    # An inherited field, or another letter case, is not what the URL of a file says.
+    return field if isinstance(field, B2FileField) and field.label == label else None
+
+
+def find_alias(alias: str) -> B2Storage | None:
+    """Return the B2 storage that STORAGES declares under this alias."""
+    if alias not in settings.STORAGES:
+        return None
+    storage = storages[alias]
+    return storage if isinstance(storage, B2Storage) else None
+
+
+def rows(field: AnyFileField, name: str) -> Iterator[models.Model]:
+    """Yield the rows whose *field* is exactly this name, those that a default manager hides included."""
+    matching = field.model._base_manager.filter(**{field.attname: name})
+    # Databases compare by their collation, some without regard to case or Unicode form.
+    return (row for row in matching.iterator() if getattr(row, field.attname).name == name)
+
+
+def is_held(field: AnyFileField, name: str) -> bool:
+    """Tell whether a row's *field* is exactly this name."""
+    held = field.model._base_manager.filter(**{field.attname: name}).values_list(field.attname, flat=True)
+    return any(str(value) == name for value in held)
+
+
+def is_held_by_stricter(field: B2FileField, name: str) -> bool:
+    """Tell whether the file is also that of a field with a stricter policy, in the same bucket.
+
+    A row may hold such a name because somebody assigned it as text; that opens nothing.
+    """
+    storage = field.b2_storage
+    full_name = storage.full_name(name)
+    for other in b2_fields():
+        if other is field or not _same_bucket(other.b2_storage, storage):
+            continue
+        prefix = other.b2_storage.full_name("")
+        inside = full_name.startswith(prefix)
+        if inside and policy.is_stricter(other.b2_storage.access, storage.access):
+            other_name = full_name.removeprefix(prefix).removeprefix("/") if prefix else full_name
+            if is_held(other, other_name):
+                return True
+    return False
+
+
+def plain_fields_on(storage: B2Storage) -> Iterator[AnyFileField]:
+    """Yield Django's own file fields that store in exactly this storage."""
+    for field in _file_fields():
+        # default_storage is a lazy object around the storage itself.
+        own: Any = getattr(field.storage, "_wrapped", field.storage)
+        if own is storage and not isinstance(field, B2FileField):
+            yield field
+
+
+def shares_its_place(storage: B2Storage) -> bool:
+    """Tell whether other policies store within the same names of the same bucket."""
+    others = [field.b2_storage for field in b2_fields()]
+    aliased = (find_alias(alias) for alias in settings.STORAGES)
+    others += [other for other in aliased if other and other is not storage]
+    return any(
+        _same_bucket(other, storage) and _overlap(other.location, storage.location) for other in others
+    )
+
+
+def _overlap(one: str, other: str) -> bool:
+    one, other = f"{one}/" if one else "", f"{other}/" if other else ""
+    return one.startswith(other) or other.startswith(one)
+
+
+def _same_bucket(one: B2Storage, other: B2Storage) -> bool:
+    try:
+        # Bucket names are unique in the whole of B2, in any letter case (B2 docs, Buckets).
+        return one.bucket.lower() == other.bucket.lower()
+    except NotConfigured:  # What has no bucket has stored nothing.
+        return False

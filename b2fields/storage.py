@@ -1,0 +1,346 @@
+"""B2Storage: Django's storage contract over Backblaze B2."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import os
+import posixpath
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from django.core.files.base import File
+from django.core.files.storage import Storage, storages
+from django.urls import NoReverseMatch, reverse
+from django.utils.crypto import get_random_string
+from django.utils.deconstruct import deconstructible
+from django.utils.module_loading import import_string
+
+from b2fields import metadata, names, policy
+from b2fields.b2 import Account, Client, connect
+from b2fields.conf import settings
+from b2fields.download import Download
+from b2fields.exceptions import FileMissing, InvalidMetadata, NotConfigured, PolicyConflict
+from b2fields.files import B2File, upload_source
+from b2fields.http import content_type_of
+from b2fields.metadata import FileMetadata
+
+# The options of a storage are the lower-case settings.
+OPTIONS = (
+    "access",
+    "account_info",
+    "application_key",
+    "application_key_id",
+    "bucket",
+    "buckets",
+    "location",
+    "metadata",
+    "overwrite",
+    "realm",
+    "unique_names",
+)
+
+
+@deconstructible
+class B2Storage(Storage):
+    """Store files in a B2 bucket.
+
+    Takes the lower-case settings as options, such as ``B2Storage(bucket="acme", access="staff")``; an
+    option that is not given is read from its setting whenever it is used. ``unique_names`` alone is
+    False unless given: libraries that derive names must find their files again.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        for option in options:
+            if option not in OPTIONS:
+                near = difflib.get_close_matches(option, OPTIONS, n=1)
+                hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(OPTIONS)}."
+                raise NotConfigured(f"B2Storage has no option {option!r}. {hint}")
+        self._options = options
+        # The field whose files these are, as "app.model.field"; None for a storage that stands alone.
+        self._field_label: str | None = None
+
+    def configured(self, *, field_label: str | None = None, **options: Any) -> Self:
+        """Return a copy with the options that are not None; metadata goes over what there is."""
+        other = copy.copy(self)
+        other._options = {**self._options, **{k: v for k, v in options.items() if v is not None}}
+        if "metadata" in other._options:
+            other._options["metadata"] = {
+                **(self._options.get("metadata") or {}),
+                **(options.get("metadata") or {}),
+            }
+        other._field_label = field_label or self._field_label
+        return other
+
+    def __repr__(self) -> str:
+        shown = {k: v for k, v in self._options.items() if not k.startswith("application_key")}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        """Storages are equal when their options lead to the same place."""
+        return type(self) is type(other) and self._place() == other._place()
+
+    def __hash__(self) -> int:
+        return hash(self._place())
+
+    def _place(self) -> tuple[Any, ...]:
+        return tuple(self._options.get(k) for k in ("realm", "application_key_id", "bucket", "location"))
+
+    # Options
+
+    def _option(self, name: str) -> Any:
+        if name in self._options:
+            return self._options[name]
+        return getattr(settings, f"B2FIELDS_{name.upper()}")
+
+    @property
+    def described(self) -> str:
+        """What to call this storage in a message: its field, or its alias, or what it is."""
+        alias = None if self._field_label else self.alias
+        return self._field_label or (f"STORAGES[{alias!r}]" if alias else repr(self))
+
+    @property
+    def access(self) -> policy.Access:
+        """Who may read: a level or a callable. Raises NotConfigured for anything else."""
+        access: policy.Access = self._option("access")
+        policy.level_of(access, self.described)
+        return access
+
+    @property
+    def level(self) -> str:
+        return policy.level_of(self._option("access"), self.described)
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name: the option, else the level's of B2FIELDS_BUCKETS, else B2FIELDS_BUCKET."""
+        buckets: Mapping[str, str] = self._option("buckets")
+        name = self._options.get("bucket") or buckets.get(self.level) or settings.B2FIELDS_BUCKET
+        if not name:
+            raise NotConfigured(
+                f"{self.described} has no bucket. Set B2FIELDS_BUCKET to a bucket's name, or pass bucket=."
+            )
+        return str(name)
+
+    @property
+    def location(self) -> str:
+        """The prefix of every name, without slashes at its ends."""
+        return names.exact(str(self._option("location")).strip("/"))
+
+    @property
+    def account(self) -> Account:
+        """The account to use. Raises NotConfigured if there is no application key."""
+        found: dict[str, str] = {}
+        for option in ("application_key_id", "application_key"):
+            variable = f"B2_{option.upper()}"
+            value = self._option(option) or os.environ.get(variable)
+            if not value:
+                raise NotConfigured(
+                    f"B2FIELDS_{option.upper()} is not set. Create an application key at Backblaze and give "
+                    f"it there or in the environment variable {variable}; the emulator (python -m "
+                    "b2fields.emulator) needs no account."
+                )
+            found[option] = str(value)
+        account_info: Mapping[str, str] = self._option("account_info")
+        kind = account_info.get("type", "cache")
+        if kind not in ("cache", "memory"):
+            raise NotConfigured(f'B2FIELDS_ACCOUNT_INFO has type {kind!r}. Use "cache" or "memory".')
+        realm = str(self._option("realm")).rstrip("/")
+        return Account(realm, found["application_key_id"], found["application_key"], shared=kind == "cache")
+
+    @property
+    def client(self) -> Client:
+        return connect(self.account)
+
+    @property
+    def alias(self) -> str | None:
+        """The name under which settings.STORAGES declares this storage, if it does."""
+        for alias, parameters in settings.STORAGES.items():
+            backend = import_string(parameters["BACKEND"])
+            if isinstance(backend, type) and issubclass(backend, B2Storage) and storages[alias] is self:
+                return str(alias)
+        return None
+
+    # Names
+
+    def full_name(self, name: str) -> str:
+        """Return the name in the bucket. Raises SuspiciousFileOperation for one that leads elsewhere."""
+        return posixpath.join(self.location, names.exact(name))
+
+    def get_valid_name(self, name: str) -> str:
+        """Return an uploaded file's own name, kept but for characters that could mislead or break."""
+        return names.valid_segment(name)
+
+    def get_alternative_name(self, file_root: str, file_ext: str) -> str:
+        return names.fit_segment(super().get_alternative_name(file_root, file_ext))
+
+    def generate_filename(self, filename: str | os.PathLike[str]) -> str:
+        return super().generate_filename(names.storable(os.fspath(filename)))
+
+    def is_name_available(self, name: str, max_length: int | None = None) -> bool:
+        if self._option("overwrite"):
+            return max_length is None or len(name) <= max_length
+        return super().is_name_available(name, max_length)
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        """Return the name to store under: in a random folder of its own, or the first that is free."""
+        room = names.MAX_BYTES - len(self.full_name("").encode()) - 1
+        if self._options.get("unique_names", self._field_label and settings.B2FIELDS_UNIQUE_NAMES):
+            folder, segment = posixpath.split(str(name).replace("\\", "/"))
+            # 130 random bits, chosen without asking B2; B2 itself never refuses a name that exists.
+            unique = posixpath.join(folder, get_random_string(22), names.valid_segment(segment))
+            return names.fit(names.storable(unique), max_length, room)
+        available = super().get_available_name(names.storable(name), max_length)
+        names.check_limits(self.full_name(available))
+        return available
+
+    # What is known of a file
+
+    def metadata(self, name: str) -> FileMetadata:
+        """Return what is known of a file: from the cache, else by one request. Raises FileMissing."""
+        known = self.known_metadata(name)
+        if known is None:
+            full_name = self.full_name(name)
+            if not names.exact(name):
+                raise FileMissing("An empty name is no file.")
+            known = self.client.head(self.bucket, full_name)
+            self.remember(name, known)
+        return known
+
+    def known_metadata(self, name: str) -> FileMetadata | None:
+        """Return what is known of a file without asking B2."""
+        return metadata.recall(*self._space(name))
+
+    def remember(self, name: str, known: FileMetadata) -> None:
+        metadata.remember(known, *self._space(name))
+
+    def _space(self, name: str) -> tuple[str, ...]:
+        account = self.account
+        return (account.realm, account.key_id, self.bucket, self.full_name(name))
+
+    # The contract
+
+    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+        return B2File(self, name, mode)
+
+    def download(
+        self, name: str, first: int = 0, last: int | None = None, *, verify: bool = False
+    ) -> Download:
+        """Begin to read a file; what its answer tells is remembered. See Download for what it raises."""
+        download = Download(self.client, self.bucket, self.full_name(name), first, last, verify=verify)
+        self.remember(name, download.metadata)
+        return download
+
+    def _save(self, name: str, content: File[Any]) -> str:
+        name = names.exact(name)
+        full_name = self.full_name(name)
+        info = self._file_info(full_name)
+        self.check_policy()
+        with upload_source(content) as source:
+            stored = self.client.upload(self.bucket, full_name, source, content_type_of(name), info)
+        self.remember(name, stored)
+        return name
+
+    def check_policy(self) -> None:
+        """Raise PolicyConflict if a private policy stands on a bucket that everybody can read."""
+        if self.level == "public":
+            return
+        bucket_type = self.client.bucket(self.bucket).type
+        if bucket_type is None:
+            raise PolicyConflict(
+                f"{self.described} has access={self.level!r}, but this application key may not see whether "
+                f"bucket {self.bucket!r} is private. Use a key with the capability listBuckets."
+            )
+        if bucket_type != "allPrivate":
+            raise PolicyConflict(
+                f"{self.described} has access={self.level!r}, but bucket {self.bucket!r} is {bucket_type}: "
+                "everybody could read its files. Make the bucket private, choose another, or declare "
+                'access="public".'
+            )
+
+    def _file_info(self, full_name: str) -> dict[str, str]:
+        merged = {**settings.B2FIELDS_METADATA, **(self._options.get("metadata") or {})}
+        info = {str(key).lower(): str(value) for key, value in merged.items()}
+        for key in info:
+            if len(key) > 50 or not key or set(key) - _INFO_KEY_CHARACTERS:
+                raise InvalidMetadata(
+                    f"{self.described} has the metadata key {key!r}. B2 takes up to 50 letters, digits and "
+                    "-_.`~!#$%^&*'|+ (B2 docs, Files: file information)."
+                )
+        size = len(full_name.encode()) + sum(len(k) + len(v.encode()) for k, v in info.items())
+        if size > 7000:
+            raise InvalidMetadata(
+                f"The name and metadata of {full_name!r} have {size} bytes; B2 takes at most 7,000."
+            )
+        return info
+
+    def delete(self, name: str) -> None:
+        if not name:
+            raise ValueError("The name must be given to delete().")
+        full_name = self.full_name(name)
+        # Forgotten before and after: a reader in between may have remembered it again.
+        metadata.forget(*self._space(name))
+        self.client.delete(self.bucket, full_name)
+        metadata.forget(*self._space(name))
+
+    def exists(self, name: str) -> bool:
+        if not names.exact(name):
+            return True  # The location itself; collectstatic --clear asks for it.
+        try:
+            self.metadata(name)
+        except FileMissing:
+            return False
+        return True
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        prefix = posixpath.join(self.full_name(path), "") if self.full_name(path) else ""
+        folders: list[str] = []
+        files: list[str] = []
+        start: str | None = prefix
+        while start is not None:
+            page, start = self.client.list_names(self.bucket, prefix, start)
+            for full_name, _ in page:
+                first, slash, _ = full_name.removeprefix(prefix).partition("/")
+                if not slash:
+                    files.append(first)
+                elif first not in folders[-1:]:
+                    folders.append(first)
+            if page and start is not None and folders and page[-1][0].startswith(f"{prefix}{folders[-1]}/"):
+                # Go past what is left of a folder ("0" follows "/") instead of paging through it.
+                start = max(start, f"{prefix}{folders[-1]}0")
+        return folders, files
+
+    def size(self, name: str) -> int:
+        return self.metadata(name).size
+
+    def url(self, name: str | None) -> str:
+        """Return the path that serves the file to those who may read it; nothing is sent to B2."""
+        if not name:
+            raise ValueError("A file without a name has no URL.")
+        label = self._field_label or self.alias
+        if label is None:
+            raise NotConfigured(
+                f"{self!r} has no URL: no B2FileField and no alias in STORAGES names it, so nothing says "
+                "where its access is enforced. Declare it in STORAGES, or use a B2FileField."
+            )
+        try:
+            return reverse(f"b2fields:{self.level}", args=[label, names.exact(name)])
+        except NoReverseMatch:
+            raise NotConfigured(
+                'The URLs of b2fields are not installed. Add path("", include("b2fields.urls")) to the '
+                "urlconf."
+            ) from None
+
+    def get_created_time(self, name: str) -> datetime:
+        return _as_time(self.metadata(name).uploaded)
+
+    def get_modified_time(self, name: str) -> datetime:
+        return _as_time(self.metadata(name).modified)
+
+
+_INFO_KEY_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.`~!#$%^&*'|+")
+
+
+def _as_time(milliseconds: int) -> datetime:
+    time = datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
+    return time if settings.USE_TZ else time.astimezone().replace(tzinfo=None)

@@ -1,0 +1,95 @@
+"""Route -> field -> policy -> delivery. The order of the decisions is that of the threats they answer."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http.response import HttpResponseBase
+from django.urls import get_resolver
+
+from b2fields import delivery, http, names, policy, references
+from b2fields.exceptions import FileMissing
+from b2fields.storage import B2Storage
+
+_METHODS = ["GET", "HEAD", "OPTIONS"]
+
+
+def serve(request: HttpRequest, level: str, label: str, name: str) -> HttpResponseBase:
+    """Serve the file *name* of the field, or the STORAGES alias, that *label* names.
+
+    Cheap decisions come before expensive ones, and B2 is asked last. A refused visitor cannot tell
+    whether the file exists.
+    """
+    if request.method == "OPTIONS":
+        return _with_refusal_headers(HttpResponse(status=204, headers={"Allow": ", ".join(_METHODS)}))
+    if request.method not in _METHODS:
+        return _with_refusal_headers(HttpResponseNotAllowed(_METHODS))
+    if not names.is_well_formed(name):
+        return _not_found(request)
+
+    field = references.find_field(label)
+    storage = field.b2_storage if field else references.find_alias(label)
+    if storage is None or storage.level != level:
+        return _not_found(request)
+    if not policy.level_allows(level, request):
+        return _refused(request)
+
+    if field:
+        may_read = _row_grants(request, storage, references.rows(field, name))
+        may_read = may_read and not references.is_held_by_stricter(field, name)
+    else:
+        may_read = _alias_grants(request, storage, name)
+    if not may_read:
+        return _not_found(request) if level != "object" or _is_signed_in(request) else _refused(request)
+
+    try:
+        return delivery.proxy(request, storage, name)
+    except FileMissing:
+        return _not_found(request)
+
+
+def _row_grants(request: HttpRequest, storage: B2Storage, rows: Iterable[Any]) -> bool:
+    """Tell whether any row that holds the file grants it."""
+    access = storage.access
+    return any(policy.row_allows(access, request, row) for row in rows)
+
+
+def _alias_grants(request: HttpRequest, storage: B2Storage, name: str) -> bool:
+    """Decide for a storage that stands alone in STORAGES, under plain file fields or none.
+
+    Where other policies store within the same names, only a row of a plain file field on this very
+    storage tells its files from theirs; where none does, the storage's own level is enough.
+    """
+    for field in references.plain_fields_on(storage):
+        if _row_grants(request, storage, references.rows(field, name)):
+            return True
+    return not references.shares_its_place(storage) and policy.row_allows(storage.access, request, None)
+
+
+def _is_signed_in(request: HttpRequest) -> bool:
+    user = getattr(request, "user", None)
+    return user is not None and user.is_authenticated
+
+
+def _refused(request: HttpRequest) -> HttpResponseBase:
+    if not _is_signed_in(request):
+        return _with_refusal_headers(redirect_to_login(request.get_full_path()))
+    return _error(request, 403, PermissionDenied("You may not read this file."))
+
+
+def _not_found(request: HttpRequest) -> HttpResponseBase:
+    return _error(request, 404, Http404("There is no such file."))
+
+
+def _error(request: HttpRequest, status: int, exception: Exception) -> HttpResponseBase:
+    """Render an error by the project's own handler, which, raised, would not take our headers."""
+    handler: Any = get_resolver().resolve_error_handler(status)
+    return _with_refusal_headers(handler(request, exception=exception))
+
+
+def _with_refusal_headers(response: HttpResponseBase) -> HttpResponseBase:
+    for header, value in http.REFUSAL_HEADERS.items():
+        response.headers[header] = value
+    return response

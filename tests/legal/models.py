@@ -1,0 +1,62 @@
+"""A model with a field of each access level, all in one bucket, and the shapes that fields must survive."""
+
+from django.db import models
+
+from b2fields import B2FileField, B2ImageField, has_perm
+
+
+def is_owner(request, instance):
+    return request.user == instance.owner
+
+
+def letter_info(instance, filename):
+    return {"department": instance.department, "uploaded-as": filename}
+
+
+class Contract(models.Model):
+    owner = models.ForeignKey("auth.User", models.CASCADE, null=True)
+    title = models.CharField(max_length=100, blank=True)
+
+    cover = B2FileField(access="public", upload_to="covers/", blank=True)
+    minutes = B2FileField(upload_to="minutes/", blank=True)
+    scan = B2FileField(access="staff", upload_to="scans/%Y/", blank=True)
+    dossier = B2FileField(access=is_owner, upload_to="dossiers/", blank=True)
+
+
+class Permit(models.Model):
+    paper = B2FileField(access=has_perm("legal.view_permit"), blank=True)
+
+
+class Picture(models.Model):
+    image = B2ImageField(access="public", width_field="width", height_field="height", null=True, blank=True)
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+
+
+class Letter(models.Model):
+    department = models.CharField(max_length=50)
+    file = B2FileField(metadata=letter_info, unique_names=False, blank=True)
+
+
+class Document(models.Model):
+    file = B2FileField(access="staff", metadata={"kind": "document"}, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Report(Document):
+    pass
+
+
+class Invoice(Document):
+    pass
+
+
+class AnnualReport(Report):
+    year = models.PositiveIntegerField(default=2026)
+
+
+class ReportProxy(Report):
+    class Meta:
+        proxy = True
