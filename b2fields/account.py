@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import b2sdk.v3 as sdk
 from b2sdk.v3.exception import B2Error, MissingAccountData, Unauthorized
+from django.conf import settings
 from django.core import signing
 from django.utils.crypto import salted_hmac
 
-from b2fields.conf import settings
 from b2fields.metadata import cache_key, quietly
 
 # B2 issues tokens for 24 hours (B2 docs, b2_authorize_account); the entry goes a little earlier.

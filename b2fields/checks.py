@@ -3,10 +3,10 @@
 from typing import Any
 
 import django
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from b2fields import policy
-from b2fields.conf import settings
 
 # Earlier ones ignore Cache-Control in mixed case and send session cookies with public responses.
 _SAFE_DJANGO = {(5, 2): (5, 2, 15), (6, 0): (6, 0, 6)}

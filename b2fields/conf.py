@@ -1,9 +1,9 @@
-"""Every setting of b2fields, with its default. Read them as ``settings.B2FIELDS_…`` at the moment of use."""
+"""Every setting of b2fields, with its default. Read them as ``settings.B2FIELDS_…`` at the moment of use.
+
+Only ``apps`` imports this module: it needs configured settings, which importing the package does not.
+"""
 
 from appconf import AppConf
-from django.conf import settings
-
-__all__ = ["settings"]
 
 
 class B2FieldsConf(AppConf):

@@ -142,7 +142,7 @@ class B2FileField(models.FileField):
             field_label=self.label,
             access=self.access,
             bucket=self.bucket,
-            metadata=None if callable(self.metadata) else self.metadata,
+            metadata=self.metadata if isinstance(self.metadata, Mapping) else None,
             unique_names=self.unique_names,
         )
 
@@ -187,7 +187,12 @@ class B2FileField(models.FileField):
         return name, path, list(args), kwargs
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
-        return [*super().check(**kwargs), *self._check_access(), *self._check_storage()]
+        return [
+            *super().check(**kwargs),
+            *self._check_access(),
+            *self._check_metadata(),
+            *self._check_storage(),
+        ]
 
     def _check_access(self) -> list[CheckMessage]:
         if self.access is None or policy.is_valid(self.access):
@@ -198,6 +203,18 @@ class B2FileField(models.FileField):
                 hint='Use "public", "login", "staff", or a (not async) callable(request, instance) -> bool.',
                 obj=self,
                 id="b2fields.E001",
+            )
+        ]
+
+    def _check_metadata(self) -> list[CheckMessage]:
+        if self.metadata is None or callable(self.metadata) or isinstance(self.metadata, Mapping):
+            return []
+        return [
+            Error(
+                f"'metadata' is {self.metadata!r}, which is no dict.",
+                hint="Pass a dict of B2 file info, or a callable(instance, filename) that returns one.",
+                obj=self,
+                id="b2fields.E007",
             )
         ]
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.files.base import File
 
-from b2fields.conf import settings
 from b2fields.download import CHUNK, Download
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote_plus
 
+from django.conf import settings
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
-
-from b2fields.conf import settings
 
 logger = logging.getLogger("b2fields")
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
-from django.core.files.storage import storages
+from django.conf import settings
+from django.core.files.storage import InvalidStorageError, storages
 from django.db import models
 
 from b2fields import policy
-from b2fields.conf import settings
 from b2fields.exceptions import NotConfigured
 from b2fields.fields import B2FileField
 from b2fields.storage import B2Storage
@@ -61,22 +61,19 @@ def is_held(field: AnyFileField, name: str) -> bool:
     return any(str(value) == name for value in held)
 
 
-def is_held_by_stricter(field: B2FileField, name: str) -> bool:
+def is_held_by_stricter(storage: B2Storage, name: str) -> bool:
     """Tell whether the file is also that of a field with a stricter policy, in the same bucket.
 
     A row may hold such a name because somebody assigned it as text; that opens nothing.
     """
-    storage = field.b2_storage
     full_name = storage.full_name(name)
     for other in b2_fields():
-        if other is field or not _same_bucket(other.b2_storage, storage):
+        elsewhere = _storage_beside(other, storage)
+        if elsewhere is None or not policy.is_stricter(elsewhere.access, storage.access):
             continue
-        prefix = other.b2_storage.full_name("")
-        inside = full_name.startswith(prefix)
-        if inside and policy.is_stricter(other.b2_storage.access, storage.access):
-            other_name = full_name.removeprefix(prefix).removeprefix("/") if prefix else full_name
-            if is_held(other, other_name):
-                return True
+        prefix = f"{elsewhere.location}/" if elsewhere.location else ""
+        if full_name.startswith(prefix) and is_held(other, full_name.removeprefix(prefix)):
+            return True
     return False
 
 
@@ -91,12 +88,11 @@ def plain_fields_on(storage: B2Storage) -> Iterator[AnyFileField]:
 
 def shares_its_place(storage: B2Storage) -> bool:
     """Tell whether other policies store within the same names of the same bucket."""
-    others = [field.b2_storage for field in b2_fields()]
+    others: list[B2FileField | B2Storage] = list(b2_fields())
     aliased = (find_alias(alias) for alias in settings.STORAGES)
     others += [other for other in aliased if other and other is not storage]
-    return any(
-        _same_bucket(other, storage) and _overlap(other.location, storage.location) for other in others
-    )
+    beside = (_storage_beside(other, storage) for other in others)
+    return any(other is not None and _overlap(other.location, storage.location) for other in beside)
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -104,9 +100,11 @@ def _overlap(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
 
 
-def _same_bucket(one: B2Storage, other: B2Storage) -> bool:
+def _storage_beside(other: B2FileField | B2Storage, storage: B2Storage) -> B2Storage | None:
+    """Return the storage of *other* if it is in the same bucket."""
     try:
+        elsewhere = other.b2_storage if isinstance(other, B2FileField) else other
         # Bucket names are unique in the whole of B2, in any letter case (B2 docs, Buckets).
-        return one.bucket.lower() == other.bucket.lower()
-    except NotConfigured:  # What has no bucket has stored nothing.
-        return False
+        return elsewhere if elsewhere.bucket.lower() == storage.bucket.lower() else None
+    except (NotConfigured, InvalidStorageError):  # What has no bucket has stored nothing.
+        return None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import Storage, storages
 from django.urls import NoReverseMatch, reverse
@@ -19,7 +20,6 @@ from django.utils.module_loading import import_string
 
 from b2fields import metadata, names, policy
 from b2fields.b2 import Account, Client, connect
-from b2fields.conf import settings
 from b2fields.download import Download
 from b2fields.exceptions import FileMissing, InvalidMetadata, NotConfigured, PolicyConflict
 from b2fields.files import B2File, upload_source
@@ -92,7 +92,12 @@ class B2Storage(Storage):
     def _option(self, name: str) -> Any:
         if name in self._options:
             return self._options[name]
-        return getattr(settings, f"B2FIELDS_{name.upper()}")
+        try:
+            return getattr(settings, f"B2FIELDS_{name.upper()}")
+        except AttributeError:
+            raise NotConfigured(
+                'The settings of b2fields are missing. Add "b2fields" to INSTALLED_APPS.'
+            ) from None
 
     @property
     def described(self) -> str:

@@ -38,10 +38,9 @@ def serve(request: HttpRequest, level: str, label: str, name: str) -> HttpRespon
 
     if field:
         may_read = _row_grants(request, storage, references.rows(field, name))
-        may_read = may_read and not references.is_held_by_stricter(field, name)
     else:
         may_read = _alias_grants(request, storage, name)
-    if not may_read:
+    if not may_read or references.is_held_by_stricter(storage, name):
         return _not_found(request) if level != "object" or _is_signed_in(request) else _refused(request)
 
     try:
