@@ -59,11 +59,17 @@ class B2ImageFieldFile(B2FieldFile, ImageFieldFile):
 
 
 class B2ImageFileDescriptor(ImageFileDescriptor):
-    """Django's descriptor, which would read the image again whenever refresh_from_db() assigns it."""
+    """Django's descriptor, which would read an image again when it comes from another row, or by refresh."""
+
+    field: B2ImageField
 
     def __set__(self, instance: models.Model, value: Any) -> None:
-        if isinstance(value, B2ImageFieldFile) and value.instance is not instance:
+        if isinstance(value, B2ImageFieldFile) and value._committed and value.instance is not instance:
             value.recall_dimensions()
+            if instance.__dict__.get(self.field.attname) is not None:
+                instance.__dict__[self.field.attname] = value
+                self.field.copy_dimensions(value, instance)
+                return
         super().__set__(instance, value)
 
 
@@ -207,11 +213,12 @@ class B2FileField(models.FileField):
         ]
 
     def _check_metadata(self) -> list[CheckMessage]:
-        if self.metadata is None or callable(self.metadata) or isinstance(self.metadata, Mapping):
+        declared: object = self.metadata
+        if declared is None or callable(declared) or isinstance(declared, Mapping):
             return []
         return [
             Error(
-                f"'metadata' is {self.metadata!r}, which is no dict.",
+                f"'metadata' is {declared!r}, which is no dict.",
                 hint="Pass a dict of B2 file info, or a callable(instance, filename) that returns one.",
                 obj=self,
                 id="b2fields.E007",
@@ -261,16 +268,25 @@ class B2ImageField(B2FileField, models.ImageField):
         height = row.get(self.height_field) if self.height_field else None
         return (width, height) if width and height else None
 
+    def copy_dimensions(self, file: B2ImageFieldFile, instance: models.Model) -> None:
+        """Give *instance* the numbers of the row that *file* comes from, known or not."""
+        source = file.instance.__dict__
+        for ours, theirs in (
+            (self.width_field, file.field.width_field),
+            (self.height_field, file.field.height_field),
+        ):
+            if ours:
+                setattr(instance, ours, source.get(theirs) if theirs else None)
+
     def update_dimension_fields(
         self, instance: models.Model, force: bool = False, *args: Any, **kwargs: Any
     ) -> None:
         if (self.width_field or self.height_field) and self.attname in instance.__dict__:
             file = getattr(instance, self.attname)
-            if file and file._committed:
+            if file and file._committed and not hasattr(file, "_dimensions_cache"):
                 if not force:
                     return  # The row was just loaded: what it lacks is not worth a request.
-                if not hasattr(file, "_dimensions_cache"):
-                    # Another stored file was assigned: the row's numbers are those of the one before.
-                    for name in filter(None, (self.width_field, self.height_field)):
-                        setattr(instance, name, None)
+                # Another stored file was assigned: the row's numbers are those of the one before.
+                for name in filter(None, (self.width_field, self.height_field)):
+                    setattr(instance, name, None)
         super().update_dimension_fields(instance, force, *args, **kwargs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
 import os
 import posixpath
@@ -43,7 +42,11 @@ OPTIONS = (
 
 
 @deconstructible
-class B2Storage(Storage):
+class _Deconstructible(Storage):
+    """Only a base class, because the decorator replaces the method that B2Storage extends."""
+
+
+class B2Storage(_Deconstructible):
     """Store files in a B2 bucket.
 
     Takes the lower-case settings as options, such as ``B2Storage(bucket="acme", access="staff")``; an
@@ -63,7 +66,7 @@ class B2Storage(Storage):
 
     def configured(self, *, field_label: str | None = None, **options: Any) -> Self:
         """Return a copy with the options that are not None; metadata goes over what there is."""
-        other = copy.copy(self)
+        other = self.__copy__()
         other._options = {**self._options, **{k: v for k, v in options.items() if v is not None}}
         if "metadata" in other._options:
             other._options["metadata"] = {
@@ -72,6 +75,26 @@ class B2Storage(Storage):
             }
         other._field_label = field_label or self._field_label
         return other
+
+    def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
+        """Return what a migration writes down: everything but credentials."""
+        path, args, kwargs = super().deconstruct()  # type: ignore[misc]
+        return path, args, {k: v for k, v in kwargs.items() if not k.startswith("application_key")}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickle never holds the key; one that was passed here has to come from the settings then.
+        state = self.__dict__.copy()
+        state["_options"] = {k: v for k, v in self._options.items() if k != "application_key"}
+        state.pop("_constructor_args", None)
+        return state
+
+    def __copy__(self) -> Self:
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self.__copy__()
 
     def __repr__(self) -> str:
         shown = {k: v for k, v in self._options.items() if not k.startswith("application_key")}

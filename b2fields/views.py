@@ -2,11 +2,21 @@
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
-from django.contrib.auth.views import redirect_to_login
+from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+    QueryDict,
+)
 from django.http.response import HttpResponseBase
+from django.shortcuts import resolve_url
 from django.urls import get_resolver
 
 from b2fields import delivery, http, names, policy, references
@@ -74,8 +84,16 @@ def _is_signed_in(request: HttpRequest) -> bool:
 
 def _refused(request: HttpRequest) -> HttpResponseBase:
     if not _is_signed_in(request):
-        return _with_refusal_headers(redirect_to_login(request.get_full_path()))
+        return _with_refusal_headers(HttpResponseRedirect(_login_url(request)))
     return _error(request, 403, PermissionDenied("You may not read this file."))
+
+
+def _login_url(request: HttpRequest) -> str:
+    # As django.contrib.auth.views.redirect_to_login, whose module needs auth's models to be installed.
+    url = urlsplit(resolve_url(settings.LOGIN_URL))
+    query = QueryDict(url.query, mutable=True)
+    query[REDIRECT_FIELD_NAME] = request.get_full_path()
+    return url._replace(query=query.urlencode(safe="/")).geturl()
 
 
 def _not_found(request: HttpRequest) -> HttpResponseBase:

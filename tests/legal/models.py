@@ -1,8 +1,9 @@
 """A model with a field of each access level, all in one bucket, and the shapes that fields must survive."""
 
+from django.core.exceptions import PermissionDenied
 from django.db import models
 
-from b2fields import B2FileField, B2ImageField, has_perm
+from b2fields import B2FileField, B2ImageField, B2Storage, has_perm
 
 
 def is_owner(request, instance):
@@ -14,7 +15,7 @@ def letter_info(instance, filename):
 
 
 class Contract(models.Model):
-    owner = models.ForeignKey("auth.User", models.CASCADE, null=True)
+    owner = models.ForeignKey("auth.User", models.CASCADE, null=True, blank=True)
     title = models.CharField(max_length=100, blank=True)
 
     cover = B2FileField(access="public", upload_to="covers/", blank=True)
@@ -60,3 +61,45 @@ class AnnualReport(Report):
 class ReportProxy(Report):
     class Meta:
         proxy = True
+
+
+RULINGS = {
+    "True": lambda: True,
+    "False": lambda: False,
+    "1": lambda: 1,
+    "yes": lambda: "yes",
+    "None": lambda: None,
+    "denied": lambda: _raise(PermissionDenied("PermissionDenied, says the callable")),
+    "failing": lambda: _raise(ValueError("ValueError, says the callable")),
+}
+
+
+def _raise(error):
+    raise error
+
+
+def ruling(request, instance):
+    return RULINGS[instance.answer]()
+
+
+class Ruling(models.Model):
+    """A row whose callable answers what the row says, mistakes included."""
+
+    answer = models.CharField(max_length=20, default="True")
+    file = B2FileField(access=ruling, upload_to="rulings/", blank=True)
+
+
+def vault():
+    return B2Storage(location="vault")
+
+
+class Deed(models.Model):
+    """A field within a location of its own, in the bucket of all others."""
+
+    file = B2FileField(access="staff", storage=vault, blank=True)
+
+
+class Attachment(models.Model):
+    """Django's own field, in whatever storage STORAGES calls the default one."""
+
+    file = models.FileField(blank=True)

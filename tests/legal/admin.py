@@ -1,0 +1,5 @@
+from django.contrib import admin
+
+from tests.legal.models import Contract
+
+admin.site.register(Contract)
