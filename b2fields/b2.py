@@ -183,7 +183,11 @@ class Client:
         def send(session: Session) -> FileMetadata:
             if size > session.account_info.get_recommended_part_size():
                 return self._upload_large(bucket_id, name, source, content_type, info)
-            with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as body:
+            if isinstance(source, bytes):
+                return _upload_small(session, bucket_id, name, source, size, content_type, info)
+            with open(source, "rb") as file:
+                # An empty file object would go out chunked, which B2 does not take.
+                body = file if size else b""
                 return _upload_small(session, bucket_id, name, body, size, content_type, info)
 
         return self._ask(bucket, name, send)
@@ -272,7 +276,7 @@ def _upload_small(
     session: Session,
     bucket_id: str,
     name: str,
-    body: io.BytesIO | io.BufferedReader,
+    body: bytes | io.BufferedReader,
     size: int,
     content_type: str,
     info: dict[str, str],
@@ -280,7 +284,10 @@ def _upload_small(
     # Not Bucket.upload: it hands each upload to a pool of threads, where our deadline is not known.
     from b2sdk.v3.exception import B2Error
 
-    sha1 = hashlib.file_digest(body, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
+    if isinstance(body, bytes):
+        sha1 = _sha1(body).hexdigest()
+    else:
+        sha1 = hashlib.file_digest(body, _sha1).hexdigest()
     for tries_left in reversed(range(_UPLOAD_TRIES)):
         try:
             version = session.upload_file(bucket_id, name, size, content_type, sha1, info, body)
@@ -291,6 +298,10 @@ def _upload_small(
             if not tries_left or not _may_retry_upload(error):
                 raise
     return FileMetadata.from_version(version)
+
+
+def _sha1(content: bytes = b"") -> hashlib._Hash:
+    return hashlib.sha1(content, usedforsecurity=False)
 
 
 def _may_retry_upload(error: Any) -> bool:

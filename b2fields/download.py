@@ -8,8 +8,10 @@ from b2fields.exceptions import B2FieldsError, DamagedFile
 
 # Bytes that one read asks of the network; a download holds a small multiple of it in memory.
 CHUNK = 128 * 1024
-# How often in a row a download may be cut off without a byte in between.
+# How often in a row a download may be cut off with less than this many bytes in between: each time
+# costs a request, but a slow reader of a long file may well be cut off often.
 _RESUMPTIONS = 2
+_PROGRESS = 1024 * 1024
 
 
 class Download:
@@ -36,6 +38,8 @@ class Download:
         self._response, self.extent, self.metadata = answer
         self.position = first
         self._closed = False
+        self._resumptions = 0
+        self._resumed_at = first
         if self.extent.first != first:
             self._damaged("with other bytes than were asked for")
         whole = first == 0 and self.extent.last == self.extent.total - 1
@@ -66,7 +70,7 @@ class Download:
     def _read_or_resume(self, wanted: int) -> bytes:
         from urllib3.exceptions import HTTPError
 
-        for resumptions_left in reversed(range(_RESUMPTIONS + 1)):
+        while True:
             try:
                 data: bytes = self._response.raw.read(wanted, decode_content=False)
             except (OSError, HTTPError):
@@ -76,9 +80,13 @@ class Download:
             if self._closed:
                 raise ValueError("read of closed download")
             self._response.close()
-            if resumptions_left:
-                self._resume()
-        self._damaged(f"only up to byte {self.position} of {self.extent.total}")
+            if self.position - self._resumed_at >= _PROGRESS:
+                self._resumptions = 0
+            self._resumptions += 1
+            self._resumed_at = self.position
+            if self._resumptions > _RESUMPTIONS:
+                self._damaged(f"only up to byte {self.position} of {self.extent.total}")
+            self._resume()
 
     def _resume(self) -> None:
         # The same version by its id: the name may have a newer one by now.

@@ -191,14 +191,7 @@ class B2File(_File):
         if kind == "r":
             raw = B2Reader(self._storage, self._required_name)
         else:
-            limit: int = settings.B2FIELDS_MAX_MEMORY_SIZE
-            raw = self._spool = tempfile.SpooledTemporaryFile(max_size=limit)  # noqa: SIM115 - closed by close()
-            if kind.startswith("x") and self._storage.exists(self._required_name):
-                raise FileExistsError(f"There is a file {self.name!r} already.")
-            if kind.startswith(("r", "a")):
-                self._copy_stored(must_exist=kind.startswith("r"))
-                if kind.startswith("r"):
-                    raw.seek(0)
+            raw = self._spool = self._begin_spool(kind)
         self.file = raw if "b" in mode else io.TextIOWrapper(raw, encoding="utf-8")
 
     @property
@@ -207,15 +200,25 @@ class B2File(_File):
             raise ValueError("The file has no name.")
         return self.name
 
-    def _copy_stored(self, *, must_exist: bool) -> None:
+    def _begin_spool(self, kind: str) -> Any:
+        name = self._required_name
+        if kind.startswith("x") and self._storage.exists(name):
+            raise FileExistsError(f"There is a file {name!r} already.")
+        # B2 changes no stored file: "a" and "r+" begin with a copy of it, and upload the whole.
+        stored = None
+        if kind.startswith("r") or (kind.startswith("a") and self._storage.exists(name)):
+            stored = self._storage.download(name, verify=True)
+        limit: int = settings.B2FIELDS_MAX_MEMORY_SIZE
+        spool = tempfile.SpooledTemporaryFile(max_size=limit)  # noqa: SIM115 - closed by close()
         try:
-            download = self._storage.download(self._required_name, verify=True)
-        except FileNotFoundError:
-            if must_exist:
-                raise
-            return
-        while data := download.read():
-            self._spool.write(data)
+            while stored and (data := stored.read()):
+                spool.write(data)
+        except BaseException:
+            spool.close()
+            raise
+        if kind.startswith("r"):
+            spool.seek(0)
+        return spool
 
     @property
     def size(self) -> int:
