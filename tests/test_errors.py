@@ -1,0 +1,248 @@
+"""Bad input gets a clear error that names the setting or the file, says what to do, and loses nothing."""
+
+import socket
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.base import ContentFile
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+
+from b2fields import B2Storage
+from b2fields.exceptions import (
+    AccessRefused,
+    B2TimedOut,
+    B2Unavailable,
+    BucketMissing,
+    CapExceeded,
+    NotConfigured,
+    PolicyConflict,
+)
+from tests import emulated
+
+
+def content():
+    return ContentFile(b"content")
+
+
+def save():
+    return B2Storage(overwrite=True).save("a.txt", content())
+
+
+@pytest.fixture(autouse=True)
+def _without_keys_in_the_environment(monkeypatch):
+    for variable in ("B2_APPLICATION_KEY_ID", "B2_APPLICATION_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.parametrize("setting", ["APPLICATION_KEY_ID", "APPLICATION_KEY"])
+def test_missing_credentials_are_named(emulator, settings, setting):
+    setattr(settings, f"B2FIELDS_{setting}", None)
+    with (
+        emulator.counted() as operations,
+        pytest.raises(NotConfigured, match=f"B2FIELDS_{setting} is not set"),
+    ):
+        save()
+    assert operations == []
+
+
+def test_credentials_may_come_from_the_environment(emulator, settings, monkeypatch):
+    settings.B2FIELDS_APPLICATION_KEY_ID = settings.B2FIELDS_APPLICATION_KEY = None
+    monkeypatch.setenv("B2_APPLICATION_KEY_ID", emulated.KEY_ID)
+    monkeypatch.setenv("B2_APPLICATION_KEY", emulated.KEY)
+    assert save() == "a.txt"
+
+
+def test_a_missing_bucket_setting_is_named(emulator, settings):
+    settings.B2FIELDS_BUCKET = None
+    with pytest.raises(ImproperlyConfigured, match="Set B2FIELDS_BUCKET"):
+        save()
+
+
+def test_an_unknown_bucket_is_named_with_what_to_do(emulator, settings):
+    settings.B2FIELDS_BUCKET = "no-such-bucket"
+    for use in (save, lambda: B2Storage().listdir(""), lambda: B2Storage().delete("a.txt")):
+        with pytest.raises(BucketMissing, match=r"no bucket 'no-such-bucket'\. Create it"):
+            use()
+
+
+def test_a_bucket_that_is_created_after_all_is_found(emulator, settings, make_bucket):
+    settings.B2FIELDS_BUCKET = "bucket-later"
+    with pytest.raises(BucketMissing):
+        save()
+    settings.B2FIELDS_BUCKET = make_bucket()
+    assert save() == "a.txt"
+
+
+def test_a_wrong_key_is_an_error_without_the_key_and_is_not_tried_at_once_again(emulator, settings):
+    settings.B2FIELDS_APPLICATION_KEY = "a-wrong-secret"
+    with emulator.counted() as operations:
+        for _ in range(3):
+            with pytest.raises(PermissionError, match="Check B2FIELDS_APPLICATION_KEY_ID") as caught:
+                save()
+            assert isinstance(caught.value, AccessRefused)
+            assert "a-wrong-secret" not in str(caught.value)
+    assert operations == ["b2_authorize_account"]
+
+
+def test_an_unreachable_B2_is_an_OSError_that_names_the_realm(emulator, settings):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        settings.B2FIELDS_REALM = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(B2Unavailable, match=f"Is '{settings.B2FIELDS_REALM}' the right B2FIELDS_REALM"):
+            save()
+
+
+def test_a_B2_that_accepts_and_never_answers_is_given_up(emulator, settings):
+    settings.B2FIELDS_READ_TIMEOUT = 0.2
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        settings.B2FIELDS_REALM = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(B2TimedOut) as caught:
+            save()
+    assert isinstance(caught.value, TimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        pytest.param({"status": 503, "code": "service_unavailable"}, B2Unavailable, id="503"),
+        pytest.param(
+            {"status": 429, "code": "too_many_requests", "headers": {"Retry-After": "3600"}},
+            B2Unavailable,
+            id="429 with an hour to wait",
+        ),
+        pytest.param({"status": 403, "code": "storage_cap_exceeded"}, CapExceeded, id="a cap"),
+        pytest.param({"status": 401, "code": "unauthorized"}, AccessRefused, id="a key that may not"),
+        pytest.param({"status": 401, "code": "expired_auth_token"}, AccessRefused, id="401 for ever"),
+        pytest.param({"status": 418, "code": "teapot"}, B2Unavailable, id="a status nobody knows"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["b2_upload_file", "b2_get_upload_url"])
+def test_trouble_of_B2_while_saving(emulator, operation, fault, error):
+    emulator.fault(operation, times=None, **fault)
+    with pytest.raises(error, match=r"'a\.txt' in bucket 'bucket-"):
+        save()
+    emulator.heal()
+    assert B2Storage().listdir("") == ([], [])
+    assert save() == "a.txt"
+
+
+def test_a_passing_fault_is_not_noticed(emulator):
+    for operation in ("b2_authorize_account", "b2_list_buckets", "b2_get_upload_url", "b2_upload_file"):
+        emulator.fault(operation, status=503, code="service_unavailable")
+    assert save() == "a.txt"
+    emulator.fault("b2_download_file_by_name", status=503, code="service_unavailable")
+    assert B2Storage().open("a.txt").read() == b"content"
+
+
+def test_an_expired_token_is_renewed_once(emulator):
+    save()
+    emulator.expire_tokens()
+    with emulator.counted() as operations:
+        assert B2Storage().open("a.txt").read() == b"content"
+        assert B2Storage().listdir("") == ([], ["a.txt"])
+    assert operations.count("b2_authorize_account") == 1
+
+
+# Policy and bucket
+
+
+@pytest.mark.parametrize("access", ["login", "staff", lambda request, instance: True])
+def test_a_private_policy_on_a_public_bucket_is_refused_before_a_byte_is_sent(
+    emulator, make_bucket, settings, access
+):
+    settings.B2FIELDS_BUCKET = make_bucket("allPublic")
+    storage = B2Storage(access=access, overwrite=True)
+    with emulator.counted() as operations:
+        with pytest.raises(PolicyConflict, match="is allPublic: everybody could read its files"):
+            storage.save("a.txt", content())
+        with pytest.raises(PolicyConflict), storage.open("a.txt", "wb") as file:
+            file.write(b"content")
+    assert not {"b2_get_upload_url", "b2_upload_file"} & set(operations)
+
+
+def test_a_public_policy_may_stand_on_either_bucket(emulator, make_bucket, settings):
+    assert B2Storage(access="public", overwrite=True).save("a.txt", content()) == "a.txt"
+    settings.B2FIELDS_BUCKET = make_bucket("allPublic")
+    assert B2Storage(access="public", overwrite=True).save("a.txt", content()) == "a.txt"
+
+
+def restricted_key(realm, **options):
+    from b2sdk import v3
+
+    api = v3.B2Api(v3.InMemoryAccountInfo())
+    api.authorize_account(emulated.KEY_ID, emulated.KEY, realm)
+    bucket_ids = [api.get_bucket_by_name(options.pop("bucket")).id_]
+    key = api.create_key(key_name="restricted", bucket_ids=bucket_ids, **options)
+    return {"application_key_id": key.id_, "application_key": key.application_key}
+
+
+def test_a_key_of_one_bucket_is_enough(emulator, bucket):
+    capabilities = ["listBuckets", "listFiles", "readFiles", "writeFiles", "deleteFiles"]
+    key = restricted_key(emulator.realm, bucket=bucket, capabilities=capabilities)
+    storage = B2Storage(overwrite=True, **key)
+    storage.save("a.txt", content())
+    assert storage.open("a.txt").read() == b"content"
+    storage.delete("a.txt")
+    assert not storage.exists("a.txt")
+    with pytest.raises(AccessRefused):
+        B2Storage(bucket="another-bucket", **key).listdir("")
+
+
+def test_a_key_that_may_not_see_the_bucket_type_stores_no_private_file(emulator, bucket):
+    key = restricted_key(emulator.realm, bucket=bucket, capabilities=["readFiles", "writeFiles"])
+    with pytest.raises(PolicyConflict, match="capability listBuckets"):
+        B2Storage(overwrite=True, **key).save("a.txt", content())
+    assert B2Storage(overwrite=True, access="public", **key).save("a.txt", content()) == "a.txt"
+
+
+def test_a_key_that_may_not_write_says_so(emulator, bucket):
+    key = restricted_key(emulator.realm, bucket=bucket, capabilities=["listBuckets", "readFiles"])
+    with pytest.raises(AccessRefused, match=r"'a\.txt' in bucket"):
+        B2Storage(overwrite=True, **key).save("a.txt", content())
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "check_id"),
+    [
+        pytest.param("B2FIELDS_ACCESS", "everybody", "b2fields.E004", id="an unknown default access"),
+        pytest.param("B2FIELDS_BUCKETS", {"stuff": "x"}, "b2fields.E005", id="a bucket for an unknown level"),
+    ],
+)
+def test_check_finds(settings, setting, value, check_id):
+    setattr(settings, setting, value)
+    with pytest.raises(SystemCheckError, match=check_id):
+        call_command("check")
+
+
+def test_check_asks_B2_for_nothing(emulator):
+    with emulator.counted() as operations:
+        call_command("check")
+    assert operations == []
+
+
+def test_an_unknown_kind_of_account_info_is_named(emulator, settings):
+    settings.B2FIELDS_ACCOUNT_INFO = {"type": "paper"}
+    with pytest.raises(NotConfigured, match=r"B2FIELDS_ACCOUNT_INFO has type 'paper'\. Use"):
+        save()
+
+
+def test_account_info_in_memory_leaves_no_authorization_in_the_cache(emulator, settings):
+    from django.core.cache import cache
+
+    settings.B2FIELDS_ACCOUNT_INFO = {"type": "memory"}
+    settings.B2FIELDS_METADATA_TIMEOUT = 0
+    cache.clear()
+    save()
+    assert not cache._cache
+
+
+def test_a_cache_that_is_down_makes_it_slower_and_not_wrong(emulator, settings):
+    settings.CACHES = {"default": {"BACKEND": "tests.broken_cache.BrokenCache"}}
+    assert save() == "a.txt"
+    assert B2Storage().open("a.txt").read() == b"content"
