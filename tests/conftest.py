@@ -17,20 +17,35 @@ def emulator_process(tmp_path_factory):
     emulator.close()
 
 
-@pytest.fixture
-def make_bucket(emulator_process):
-    """Create a bucket and return its name."""
+@pytest.fixture(scope="session")
+def b2_api(emulator_process):
+    """The SDK itself, for what happens behind the back of b2fields."""
     from b2sdk import v3
 
     api = v3.B2Api(v3.InMemoryAccountInfo())
     api.authorize_account(emulated.KEY_ID, emulated.KEY, emulator_process.realm)
+    return api
+
+
+@pytest.fixture
+def make_bucket(b2_api, emulator_process):
+    """Create a bucket and return its name."""
+    made = []
 
     def make(bucket_type="allPrivate"):
-        name = f"bucket-{next(_numbers)}"
-        api.create_bucket(name, bucket_type)
-        return name
+        made.append(b2_api.create_bucket(f"bucket-{next(_numbers)}", bucket_type))
+        return made[-1].name
 
-    return make
+    yield make
+    # An account has at most 100 buckets, and there are more tests than that.
+    emulator_process.heal()
+    for bucket in made:
+        for version, _ in bucket.ls(latest_only=False, recursive=True):
+            if version.action == "start":
+                b2_api.cancel_large_file(version.id_)
+            else:
+                b2_api.delete_file_version(version.id_, version.file_name)
+        b2_api.delete_bucket(bucket)
 
 
 @pytest.fixture
