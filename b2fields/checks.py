@@ -5,8 +5,11 @@ from typing import Any
 import django
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 
-from b2fields import policy
+from b2fields import policy, references
+from b2fields.exceptions import NotConfigured
+from b2fields.storage import B2Storage
 
 # Earlier ones ignore Cache-Control in mixed case and send session cookies with public responses.
 _SAFE_DJANGO = {(5, 2): (5, 2, 15), (6, 0): (6, 0, 6)}
@@ -38,6 +41,35 @@ def check_buckets(**kwargs: Any) -> list[CheckMessage]:
         for level in buckets
         if level not in policy.LEVELS
     ]
+
+
+@register()
+def check_fields_have_buckets(**kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for field in references.b2_fields():
+        if policy.is_valid(field.access if field.access is not None else settings.B2FIELDS_ACCESS):
+            try:
+                field.b2_storage.bucket  # noqa: B018 - finding it is the check
+            except ImproperlyConfigured:
+                found.append(
+                    Warning(
+                        "No bucket is named for this field's files.",
+                        hint="Set B2FIELDS_BUCKET to a bucket's name, or pass bucket= to the field.",
+                        obj=field,
+                        id="b2fields.W008",
+                    )
+                )
+    return found
+
+
+@register(deploy=True)
+def check_application_key(**kwargs: Any) -> list[CheckMessage]:
+    try:
+        B2Storage().account  # noqa: B018 - finding it is the check
+    except NotConfigured as error:
+        hint = "Fields whose storage brings its own key do not need it."
+        return [Warning(str(error), hint=hint, id="b2fields.W009")]
+    return []
 
 
 @register()

@@ -37,6 +37,11 @@ def proxy(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponseBa
             patch_vary_headers(response, [headers.pop("Vary")])
     else:
         headers = http.REFUSAL_HEADERS
+    # GZipMiddleware would compress a text file, which has no length, range or strong ETag any more.
+    request.META.pop("HTTP_ACCEPT_ENCODING", None)
+    if response.status_code == 304:
+        # Django's cache middleware would keep it, and hand it to visitors who have no copy.
+        request._cache_update_cache = False  # type: ignore[attr-defined]
     for header, value in headers.items():
         response.headers[header] = value
     return response

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import File
-from django.core.files.storage import InvalidStorageError, Storage, default_storage, storages
+from django.core.files.storage import Storage, default_storage, storages
 from django.db import models
 from django.db.models.fields.files import FieldFile, ImageFieldFile, ImageFileDescriptor
 
@@ -237,7 +238,7 @@ class B2FileField(models.FileField):
             ]
         try:
             self.storage  # noqa: B018 - building it is the check
-        except (NotConfigured, InvalidStorageError) as error:
+        except ImproperlyConfigured as error:
             return [
                 Error(
                     str(error),

@@ -5,11 +5,11 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.core.files.storage import InvalidStorageError, storages
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
 from django.db import models
 
 from b2fields import policy
-from b2fields.exceptions import NotConfigured
 from b2fields.fields import B2FileField
 from b2fields.storage import B2Storage
 
@@ -106,5 +106,5 @@ def _storage_beside(other: B2FileField | B2Storage, storage: B2Storage) -> B2Sto
         elsewhere = other.b2_storage if isinstance(other, B2FileField) else other
         # Bucket names are unique in the whole of B2, in any letter case (B2 docs, Buckets).
         return elsewhere if elsewhere.bucket.lower() == storage.bucket.lower() else None
-    except (NotConfigured, InvalidStorageError):  # What has no bucket has stored nothing.
+    except ImproperlyConfigured:  # What has no bucket has stored nothing.
         return None

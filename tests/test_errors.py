@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.management import call_command
@@ -19,6 +20,7 @@ from b2fields.exceptions import (
     PolicyConflict,
 )
 from tests import emulated
+from tests.legal.models import Contract
 
 
 def content():
@@ -218,6 +220,22 @@ def test_check_finds(settings, setting, value, check_id):
     setattr(settings, setting, value)
     with pytest.raises(SystemCheckError, match=check_id):
         call_command("check")
+
+
+def test_check_warns_of_fields_without_a_bucket(settings):
+    settings.B2FIELDS_BUCKET = None
+    warnings = [warning for warning in run_checks() if warning.id == "b2fields.W008"]
+    assert Contract._meta.get_field("scan") in [warning.obj for warning in warnings]
+    settings.B2FIELDS_BUCKET = "acme"
+    assert not [warning for warning in run_checks() if warning.id == "b2fields.W008"]
+
+
+def test_check_deploy_warns_of_a_missing_key(settings):
+    settings.B2FIELDS_APPLICATION_KEY = None
+    settings.B2FIELDS_APPLICATION_KEY_ID = "id"
+    (warning,) = (w for w in run_checks(include_deployment_checks=True) if w.id == "b2fields.W009")
+    assert "B2FIELDS_APPLICATION_KEY is not set" in warning.msg
+    assert not [warning for warning in run_checks() if warning.id == "b2fields.W009"]
 
 
 def test_check_asks_B2_for_nothing(emulator):

@@ -1,5 +1,6 @@
 """B2Storage: Django's storage contract."""
 
+import hashlib
 import io
 import pickle
 from datetime import UTC, datetime, timedelta
@@ -230,6 +231,23 @@ def test_save_stores_all_of(storage, make, size):
     assert storage.size(name) == size
     assert not file.closed
     file.close()
+
+
+def test_a_file_over_the_part_size_goes_up_in_parts_and_comes_back_verified(storage, emulator, tmp_path):
+    size = 110_000_000  # B2 recommends parts of 100 MB, and takes none below 5 MB but the last
+    path = tmp_path / "large.bin"
+    with path.open("wb") as file:
+        file.write(b"begin")
+        file.truncate(size)
+    with emulator.counted() as operations, path.open("rb") as file:
+        name = storage.save("large.bin", File(file))
+    assert {"b2_start_large_file", "b2_upload_part", "b2_finish_large_file"} <= set(operations)
+    stored = storage.metadata(name)
+    digest = hashlib.sha1(usedforsecurity=False)
+    with storage.open(name) as file:
+        for chunk in file.chunks(1_000_000):
+            digest.update(chunk)
+    assert (stored.size, stored.sha1) == (size, digest.hexdigest())
 
 
 def test_text_is_stored_as_UTF8(storage):
