@@ -14,6 +14,7 @@ from django.db.models.fields.files import FieldFile, ImageFieldFile, ImageFileDe
 
 from b2fields import policy
 from b2fields.exceptions import NotConfigured
+from b2fields.forms import B2ImageFormField
 from b2fields.storage import B2Storage
 
 Metadata = Mapping[str, str] | Callable[[Any, str], Mapping[str, str]]
@@ -261,6 +262,9 @@ class B2ImageField(B2FileField, models.ImageField):
     descriptor_class = B2ImageFileDescriptor
     width_field: str | None
     height_field: str | None
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{"form_class": B2ImageFormField, **kwargs})
 
     def stored_dimensions(self, instance: models.Model) -> tuple[int, int] | None:
         """Return width and height in pixels as the row has them, None if it lacks one."""

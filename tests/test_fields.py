@@ -1,8 +1,11 @@
 """Fields: what a declaration becomes, and that instances and forms behave as with Django's own fields."""
 
 import copy
+import io
 import pickle
 import re
+import struct
+import zlib
 
 import pytest
 from django import forms
@@ -14,6 +17,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import models
 from django.test.utils import isolate_apps
 from django.urls import reverse
+from PIL import Image
 
 from b2fields import B2FileField, B2ImageField, B2Storage
 from b2fields.exceptions import NotConfigured
@@ -343,6 +347,53 @@ def test_a_cleared_image_clears_its_dimensions(emulator):
     picture.image = None
     picture.save()
     assert (picture.width, picture.height) == (None, None)
+
+
+def form_with(image, name="a.png"):
+    form = forms.modelform_factory(Picture, fields=["image"])
+    return form({}, {"image": SimpleUploadedFile(name, image)})
+
+
+def encoded(image_format, frames=1):
+    file = io.BytesIO()
+    first, *others = [Image.new("L", (8, 8), number % 256) for number in range(frames)]
+    animation = {"save_all": True, "append_images": others} if others else {}
+    first.save(file, image_format, **animation)
+    return file.getvalue()
+
+
+def png_that_claims(width, height):
+    header = struct.pack(">4sIIBBBBB", b"IHDR", width, height, 8, 2, 0, 0, 0)
+    crc = struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + crc + png(1, 1)[33:]
+
+
+@pytest.mark.parametrize(
+    ("image", "complaint"),
+    [
+        pytest.param(encoded("TIFF"), "valid image", id="a TIFF that is named .png"),
+        pytest.param(encoded("PCX"), "valid image", id="another format that is named .png"),
+        pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "valid image", id="an SVG"),
+        pytest.param(png_that_claims(30_000, 30_000), "image", id="an image of 900 million pixels"),
+        pytest.param(png_that_claims(10_000, 9_000), "image", id="an image a little over the limit"),
+        pytest.param(encoded("GIF", frames=1200), "more than 1000 frames", id="an endless animation"),
+    ],
+)
+def test_an_image_form_refuses_unread(emulator, image, complaint):
+    with emulator.counted() as operations:
+        form = form_with(image)
+        assert not form.is_valid()
+    assert complaint in str(form.errors["image"])
+    assert operations == []
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_an_image_form_takes(emulator, image_format):
+    file = io.BytesIO()
+    Image.new("RGB", (5, 6)).save(file, image_format)
+    picture = form_with(file.getvalue(), f"a.{image_format.lower()}").save()
+    assert (picture.width, picture.height) == (5, 6)
+    assert picture.image.read() == file.getvalue()
 
 
 def test_an_image_field_is_Djangos_image_field():
