@@ -96,9 +96,10 @@ class B2Reader(io.BufferedIOBase):
         self._check_open()
         parts: list[bytes] = []
         left = -1 if size is None else size
-        while left != 0 and (part := self._peek()):
-            end = part.find(b"\n") + 1 or len(part)
-            part = self._some(end if left < 0 else min(end, left))
+        while left != 0 and self._peek():
+            offset = self._position - self._buffer_start
+            end = self._buffer.find(b"\n", offset) + 1 or len(self._buffer)
+            part = self._some(end - offset if left < 0 else min(end - offset, left))
             parts.append(part)
             left -= len(part) if left > 0 else 0
             if part.endswith(b"\n"):
@@ -122,10 +123,11 @@ class B2Reader(io.BufferedIOBase):
         start = self._position
         self._buffer, self._buffer_start = self._fetch(size, whole=whole), start
 
-    def _peek(self) -> bytes:
+    def _peek(self) -> bool:
+        """Have the buffer hold the byte at the position, unless the file ends there."""
         if not self._buffered(1):
             self._fill(CHUNK, whole=self._position == 0)
-        return self._buffered(len(self._buffer))
+        return bool(self._buffer)
 
     def _some(self, size: int, *, whole: bool = False) -> bytes:
         """Return from 1 to *size* bytes at the position and move on; none at the end."""

@@ -10,6 +10,11 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 
+from b2fields.exceptions import InvalidMetadata
+
+_INFO_KEY_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.`~!#$%^&*'|+")
+_INFO_BYTES = 7000  # B2 docs, b2_upload_file
+
 logger = logging.getLogger("b2fields")
 
 
@@ -68,6 +73,23 @@ def _known_sha1(stated: str | None, info: Mapping[str, str]) -> str | None:
     # "none" stands for large files; "unverified:" for uploads whose sender asked B2 not to check.
     sha1 = (stated or "none").removeprefix("unverified:")
     return info.get("large_file_sha1") if sha1 == "none" else sha1
+
+
+def checked_info(metadata: Mapping[str, str], full_name: str) -> dict[str, str]:
+    """Return *metadata* as B2 file info. Raises InvalidMetadata for what B2 would refuse to store."""
+    info = {str(key).lower(): str(value) for key, value in metadata.items()}
+    for key in info:
+        if not 0 < len(key) <= 50 or set(key) - _INFO_KEY_CHARACTERS:
+            raise InvalidMetadata(
+                f"{key!r} is no key of B2 file info. It takes up to 50 letters, digits and "
+                "-_.`~!#$%^&*'|+ (B2 docs, Files: file information)."
+            )
+    size = len(full_name.encode()) + sum(len(k) + len(v.encode()) for k, v in info.items())
+    if size > _INFO_BYTES:
+        raise InvalidMetadata(
+            f"The name and metadata of {full_name!r} have {size} bytes; B2 takes at most {_INFO_BYTES}."
+        )
+    return info
 
 
 def cache() -> BaseCache:

@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 from b2fields import metadata, names, policy
 from b2fields.b2 import Account, Client, connect
 from b2fields.download import Download
-from b2fields.exceptions import FileMissing, InvalidMetadata, NotConfigured, PolicyConflict
+from b2fields.exceptions import FileMissing, NotConfigured, PolicyConflict
 from b2fields.files import B2File, upload_source
 from b2fields.http import content_type_of
 from b2fields.metadata import FileMetadata
@@ -287,20 +287,8 @@ class B2Storage(_Deconstructible):
             )
 
     def _file_info(self, full_name: str) -> dict[str, str]:
-        merged = {**settings.B2FIELDS_METADATA, **(self._options.get("metadata") or {})}
-        info = {str(key).lower(): str(value) for key, value in merged.items()}
-        for key in info:
-            if len(key) > 50 or not key or set(key) - _INFO_KEY_CHARACTERS:
-                raise InvalidMetadata(
-                    f"{self.described} has the metadata key {key!r}. B2 takes up to 50 letters, digits and "
-                    "-_.`~!#$%^&*'|+ (B2 docs, Files: file information)."
-                )
-        size = len(full_name.encode()) + sum(len(k) + len(v.encode()) for k, v in info.items())
-        if size > 7000:
-            raise InvalidMetadata(
-                f"The name and metadata of {full_name!r} have {size} bytes; B2 takes at most 7,000."
-            )
-        return info
+        own: Mapping[str, str] = self._options.get("metadata") or {}
+        return metadata.checked_info({**settings.B2FIELDS_METADATA, **own}, full_name)
 
     def delete(self, name: str) -> None:
         if not name:
@@ -364,9 +352,6 @@ class B2Storage(_Deconstructible):
 
     def get_modified_time(self, name: str) -> datetime:
         return _as_time(self.metadata(name).modified)
-
-
-_INFO_KEY_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.`~!#$%^&*'|+")
 
 
 def _as_time(milliseconds: int) -> datetime:
