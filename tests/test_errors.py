@@ -1,6 +1,7 @@
 """Bad input gets a clear error that names the setting or the file, says what to do, and loses nothing."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.checks import run_checks
@@ -145,6 +146,16 @@ def test_an_expired_token_is_renewed_once(emulator):
     with emulator.counted() as operations:
         assert B2Storage().open("a.txt").read() == b"content"
         assert B2Storage().listdir("") == ([], ["a.txt"])
+    assert operations.count("b2_authorize_account") == 1
+
+
+def test_threads_that_meet_an_expired_token_authorize_once_between_them(emulator):
+    save()
+    emulator.expire_tokens()
+    storage = B2Storage()
+    with emulator.counted() as operations, ThreadPoolExecutor(16) as threads:
+        contents = list(threads.map(lambda _: storage.open("a.txt").read(), range(40)))
+    assert contents == [b"content"] * 40
     assert operations.count("b2_authorize_account") == 1
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -116,6 +117,16 @@ def test_unique_names_give_each_file_a_folder(emulator):
     names = {storage.save("f/a.txt", ContentFile(b"")) for _ in range(5)}
     assert len(names) == 5
     assert {(name.split("/")[0], name.split("/")[2]) for name in names} == {("f", "a.txt")}
+
+
+def test_uploads_of_one_name_at_once_are_files_of_their_own(emulator):
+    storage = B2Storage(unique_names=True)
+    contents = [f"content {number}".encode() for number in range(50)]
+    with ThreadPoolExecutor(16) as threads:
+        names = list(threads.map(lambda content: storage.save("a.txt", ContentFile(content)), contents))
+        stored = list(threads.map(lambda name: storage.open(name).read(), names))
+    assert len(set(names)) == 50
+    assert stored == contents
 
 
 @pytest.mark.parametrize(
