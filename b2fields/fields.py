@@ -181,6 +181,8 @@ class B2FileField(models.FileField):
     def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
         """Return what was passed, no default of ours and nothing that was built from settings."""
         name, path, args, kwargs = super().deconstruct()
+        # The public name, so that migrations outlive a change of our modules.
+        path = path.replace("b2fields.fields.", "b2fields.")
         for argument in ("storage", "max_length", "db_index"):
             kwargs.pop(argument, None)
         if self._declared_storage is not None:

@@ -72,7 +72,7 @@ def is_stricter(other: object, than: object) -> bool:
     return other_rank >= than_rank
 
 
-@deconstructible
+@deconstructible(path="b2fields.has_perm")
 class has_perm:
     """Make an access callable: users with this permission, for all rows or for the row at hand."""
 

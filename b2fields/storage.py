@@ -79,6 +79,7 @@ class B2Storage(_Deconstructible):
     def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
         """Return what a migration writes down: everything but credentials."""
         path, args, kwargs = super().deconstruct()  # type: ignore[misc]
+        path = path.replace("b2fields.storage.", "b2fields.")
         return path, args, {k: v for k, v in kwargs.items() if not k.startswith("application_key")}
 
     def __getstate__(self) -> dict[str, Any]:

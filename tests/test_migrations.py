@@ -50,7 +50,7 @@ def rebuilt(field):
 def test_deconstruct_returns_what_was_passed(settings, field, expected):
     settings.STORAGES = {**settings.STORAGES, "alias": {"BACKEND": "b2fields.storage.B2Storage"}}
     _, path, args, kwargs = field.deconstruct()
-    assert path == f"b2fields.fields.{type(field).__name__}"
+    assert path == f"b2fields.{type(field).__name__}"
     assert (args, kwargs) == ([], {"upload_to": "", **expected})
     assert rebuilt(field).deconstruct()[3] == kwargs
 

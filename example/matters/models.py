@@ -1,0 +1,40 @@
+"""What the office keeps of a matter: four files, and each says who may read it."""
+
+from django.conf import settings
+from django.db import models
+
+from b2fields import B2FileField, B2ImageField
+
+
+def may_read_dossier(request, matter):
+    """The owner of the matter, and nobody else."""
+    return request.user == matter.owner
+
+
+class Matter(models.Model):
+    title = models.CharField(max_length=100)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
+
+    # Everyone. Its width and height are kept in the row, so a page that shows it never asks B2 for them.
+    cover = B2ImageField(
+        access="public",
+        upload_to="covers/",
+        width_field="cover_width",
+        height_field="cover_height",
+        blank=True,
+    )
+    # Anyone who is logged in: what a field means that does not say more.
+    minutes = B2FileField(upload_to="minutes/", blank=True)
+    # Those who may enter the admin.
+    scan = B2FileField(access="staff", upload_to="scans/%Y/", blank=True)
+    # Whoever the function lets in, asked anew for each row and each request.
+    dossier = B2FileField(access=may_read_dossier, upload_to="dossiers/", blank=True)
+
+    cover_width = models.PositiveIntegerField(null=True, editable=False)
+    cover_height = models.PositiveIntegerField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self):
+        return self.title
