@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.conf import DEFAULT_STORAGE_ALIAS
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import File
 from django.core.files.storage import Storage, default_storage, storages
 from django.db import models
+from django.db.models import signals
 from django.db.models.fields.files import FieldFile, ImageFieldFile, ImageFileDescriptor
 
 from b2fields import policy
@@ -119,7 +121,8 @@ class B2FileField(models.FileField):
         # Serving looks files up by name.
         kwargs.setdefault("db_index", True)
         super().__init__(verbose_name, name, upload_to=upload_to, **kwargs)
-        self._declared_storage = storage
+        # As an alias, so that a migration does not hold what the settings say of it today.
+        self._declared_storage = DEFAULT_STORAGE_ALIAS if storage is default_storage else storage
 
     # Storage
 
@@ -182,7 +185,8 @@ class B2FileField(models.FileField):
         """Return what was passed, no default of ours and nothing that was built from settings."""
         name, path, args, kwargs = super().deconstruct()
         # The public name, so that migrations outlive a change of our modules.
-        path = path.replace("b2fields.fields.", "b2fields.")
+        if type(self) in (B2FileField, B2ImageField):
+            path = f"b2fields.{type(self).__name__}"
         for argument in ("storage", "max_length", "db_index"):
             kwargs.pop(argument, None)
         if self._declared_storage is not None:
@@ -275,15 +279,24 @@ class B2ImageField(B2FileField, models.ImageField):
         height = row.get(self.height_field) if self.height_field else None
         return (width, height) if width and height else None
 
+    def contribute_to_class(self, cls: type[models.Model], name: str, *args: Any, **kwargs: Any) -> None:
+        super().contribute_to_class(cls, name, *args, **kwargs)
+        if not cls._meta.abstract and (self.width_field or self.height_field):
+            signals.pre_save.connect(self.complete_dimensions, sender=cls)
+
+    def complete_dimensions(self, instance: models.Model, raw: bool = False, **kwargs: Any) -> None:
+        """Read the numbers of a new row that was given a stored file by its name, as Django does."""
+        if instance._state.adding and not raw and getattr(instance, self.attname):
+            models.ImageField.update_dimension_fields(self, instance)
+
     def copy_dimensions(self, file: B2ImageFieldFile, instance: models.Model) -> None:
         """Give *instance* the numbers of the row that *file* comes from, known or not."""
-        source = file.instance.__dict__
         for ours, theirs in (
             (self.width_field, file.field.width_field),
             (self.height_field, file.field.height_field),
         ):
             if ours:
-                setattr(instance, ours, source.get(theirs) if theirs else None)
+                setattr(instance, ours, getattr(file.instance, theirs) if theirs else None)
 
     def update_dimension_fields(
         self, instance: models.Model, force: bool = False, *args: Any, **kwargs: Any

@@ -6,7 +6,7 @@ import io
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -251,7 +251,7 @@ class B2File(_File):
             if self._spool is not None and not self._discarded:
                 self.file.flush()
                 self._spool.seek(0)
-                self._storage._save(self._required_name, File(self._spool, self.name))
+                self._storage.upload(self._required_name, File(self._spool, self.name))
         finally:
             self.file.close()
             if self._spool is not None:
@@ -263,12 +263,15 @@ def upload_source(content: File[Any]) -> Iterator[bytes | str]:
     """Give the bytes of *content*, or the path of a file on disk that holds them, from the very start.
 
     Text becomes UTF-8. What is larger than B2FIELDS_MAX_MEMORY_SIZE and not on disk yet is written
-    to a temporary file. *content* is left open, for it is the caller's.
+    to a temporary file. *content* is left open, for it is the caller's; but the temporary file of an
+    upload, once used without an error, is gone, as after FileSystemStorage has moved it.
     """
     path = getattr(content, "temporary_file_path", None)
     if path is not None:
         content.flush()
         yield path()
+        with suppress(FileNotFoundError):
+            os.unlink(path())
         return
     limit: int = settings.B2FIELDS_MAX_MEMORY_SIZE
     head = io.BytesIO()

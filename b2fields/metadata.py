@@ -125,6 +125,15 @@ def forget(*space: str) -> None:
     quietly("delete", cache_key("file", *space))
 
 
+def reserve(seconds: float, *space: str) -> bool:
+    """Claim a name for a new file; False if another save has claimed it within the last seconds."""
+    return quietly("add", cache_key("name", *space), 1, seconds) is not False
+
+
+def release(*space: str) -> None:
+    quietly("delete", cache_key("name", *space))
+
+
 def quietly(method: str, *arguments: Any) -> Any:
     """Use the cache; one that is down makes us slower, never wrong."""
     try:

@@ -5,6 +5,7 @@ import re
 import unicodedata
 
 from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.utils import validate_file_name
 
 # B2 allows 1,024 bytes, its SDK 1,000; a segment between slashes has at most 250 (B2 docs, Files).
 MAX_BYTES = 1000
@@ -33,7 +34,14 @@ def exact(name: str) -> str:
 
 
 def storable(name: str) -> str:
-    """Return the name under which a new file is stored: as ``exact``, in NFC, without bidi marks."""
+    """Return the name under which a new file is stored: as ``exact``, in NFC, without bidi marks.
+
+    Refuses what Django's storages refuse, in their words.
+    """
+    folder, segment = posixpath.split(str(name).replace("\\", "/"))
+    if ".." in folder.split("/"):
+        raise SuspiciousFileOperation(f"Detected path traversal attempt in '{folder}'")
+    validate_file_name(segment)
     return exact(_REORDERING.sub("", unicodedata.normalize("NFC", str(name))))
 
 

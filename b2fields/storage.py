@@ -8,6 +8,7 @@ import posixpath
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Self
+from urllib.parse import quote
 
 from django.conf import settings
 from django.core.files.base import File
@@ -24,6 +25,9 @@ from b2fields.exceptions import FileMissing, NotConfigured, PolicyConflict
 from b2fields.files import B2File, upload_source
 from b2fields.http import content_type_of
 from b2fields.metadata import FileMetadata
+
+# Longer than any save between finding its name free and having uploaded what Django put in memory.
+_RESERVATION_SECONDS = 120
 
 # The options of a storage are the lower-case settings.
 OPTIONS = (
@@ -79,14 +83,16 @@ class B2Storage(_Deconstructible):
     def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
         """Return what a migration writes down: everything but credentials."""
         path, args, kwargs = super().deconstruct()  # type: ignore[misc]
-        path = path.replace("b2fields.storage.", "b2fields.")
+        if type(self) is B2Storage:
+            path = "b2fields.B2Storage"
         return path, args, {k: v for k, v in kwargs.items() if not k.startswith("application_key")}
 
     def __getstate__(self) -> dict[str, Any]:
         # A pickle never holds the key; one that was passed here has to come from the settings then.
         state = self.__dict__.copy()
         state["_options"] = {k: v for k, v in self._options.items() if k != "application_key"}
-        state.pop("_constructor_args", None)
+        args, kwargs = state["_constructor_args"]
+        state["_constructor_args"] = args, {k: v for k, v in kwargs.items() if k != "application_key"}
         return state
 
     def __copy__(self) -> Self:
@@ -103,7 +109,9 @@ class B2Storage(_Deconstructible):
 
     def __eq__(self, other: object) -> bool:
         """Storages are equal when their options lead to the same place."""
-        return type(self) is type(other) and self._place() == other._place()
+        if not isinstance(other, B2Storage) or type(self) is not type(other):
+            return NotImplemented  # Django's default_storage, a proxy, compares from its side then.
+        return self._place() == other._place()
 
     def __hash__(self) -> int:
         return hash(self._place())
@@ -150,6 +158,11 @@ class B2Storage(_Deconstructible):
                 f"{self.described} has no bucket. Set B2FIELDS_BUCKET to a bucket's name, or pass bucket=."
             )
         return str(name)
+
+    @property
+    def _unique_names(self) -> bool:
+        of_field: bool = settings.B2FIELDS_UNIQUE_NAMES and self._field_label is not None
+        return bool(self._options.get("unique_names", of_field))
 
     @property
     def location(self) -> str:
@@ -201,10 +214,12 @@ class B2Storage(_Deconstructible):
         return names.valid_segment(name)
 
     def get_alternative_name(self, file_root: str, file_ext: str) -> str:
+        if self._option("overwrite"):  # asked for only to cut what is too long
+            return names.fit_segment(file_root + file_ext)
         return names.fit_segment(super().get_alternative_name(file_root, file_ext))
 
     def generate_filename(self, filename: str | os.PathLike[str]) -> str:
-        return super().generate_filename(names.storable(os.fspath(filename)))
+        return names.storable(super().generate_filename(filename))
 
     def is_name_available(self, name: str, max_length: int | None = None) -> bool:
         if self._option("overwrite"):
@@ -213,13 +228,14 @@ class B2Storage(_Deconstructible):
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         """Return the name to store under: in a random folder of its own, or the first that is free."""
+        name = names.storable(name)
         room = names.MAX_BYTES - len(self.full_name("").encode()) - 1
-        if self._options.get("unique_names", self._field_label and settings.B2FIELDS_UNIQUE_NAMES):
-            folder, segment = posixpath.split(str(name).replace("\\", "/"))
+        if self._unique_names:
+            folder, segment = posixpath.split(name)
             # 130 random bits, chosen without asking B2; B2 itself never refuses a name that exists.
             unique = posixpath.join(folder, get_random_string(22), names.valid_segment(segment))
-            return names.fit(names.storable(unique), max_length, room)
-        available = super().get_available_name(names.storable(name), max_length)
+            return names.fit(unique, max_length, room)
+        available = super().get_available_name(name, max_length)
         names.check_limits(self.full_name(available))
         return available
 
@@ -256,11 +272,29 @@ class B2Storage(_Deconstructible):
         self, name: str, first: int = 0, last: int | None = None, *, verify: bool = False
     ) -> Download:
         """Begin to read a file; what its answer tells is remembered. See Download for what it raises."""
-        download = Download(self.client, self.bucket, self.full_name(name), first, last, verify=verify)
+        try:
+            download = Download(self.client, self.bucket, self.full_name(name), first, last, verify=verify)
+        except FileMissing:
+            metadata.forget(*self._space(name))
+            raise
         self.remember(name, download.metadata)
         return download
 
     def _save(self, name: str, content: File[Any]) -> str:
+        if self._unique_names or self._option("overwrite"):
+            return self.upload(name, content)
+        # B2 never refuses a name that exists, so two savers of one new name, both told that it is
+        # free, settle here who may have it; the reservation outlives their looking.
+        while not metadata.reserve(_RESERVATION_SECONDS, *self._space(name)):
+            name = self.get_available_name(self.get_alternative_name(*posixpath.splitext(name)))
+        try:
+            return self.upload(name, content)
+        except BaseException:
+            metadata.release(*self._space(name))
+            raise
+
+    def upload(self, name: str, content: File[Any]) -> str:
+        """Store *content* under exactly this name, as a new version if there is a file of that name."""
         name = names.exact(name)
         full_name = self.full_name(name)
         info = self._file_info(full_name)
@@ -299,6 +333,7 @@ class B2Storage(_Deconstructible):
         metadata.forget(*self._space(name))
         self.client.delete(self.bucket, full_name)
         metadata.forget(*self._space(name))
+        metadata.release(*self._space(name))
 
     def exists(self, name: str) -> bool:
         if not names.exact(name):
@@ -340,8 +375,12 @@ class B2Storage(_Deconstructible):
                 f"{self!r} has no URL: no B2FileField and no alias in STORAGES names it, so nothing says "
                 "where its access is enforced. Declare it in STORAGES, or use a B2FileField."
             )
+        if not names.is_well_formed(name):
+            # No file has such a name, but a row may hold it, and its page should still be shown: the
+            # link leads to a 404, and to nowhere else.
+            name = quote(name, safe="")
         try:
-            return reverse(f"b2fields:{self.level}", args=[label, names.exact(name)])
+            return reverse(f"b2fields:{self.level}", args=[label, name])
         except NoReverseMatch:
             raise NotConfigured(
                 'The URLs of b2fields are not installed. Add path("", include("b2fields.urls")) to the '

@@ -342,6 +342,25 @@ def test_another_stored_image_brings_its_own_dimensions(emulator):
     assert (small.width, small.height) == (2, 3)
 
 
+def test_refreshing_an_image_keeps_the_dimensions_of_its_row(emulator):
+    pk = Picture.objects.create(image=SimpleUploadedFile("a.png", png(2, 3))).pk
+    picture = Picture.objects.get(pk=pk)
+    picture.refresh_from_db(fields=["image"])
+    assert (picture.width, picture.height) == (2, 3)
+    picture = Picture.objects.defer("width", "height").get(pk=pk)
+    picture.refresh_from_db()
+    picture.save()
+    assert Picture.objects.values_list("width", "height").get(pk=pk) == (2, 3)
+
+
+def test_a_new_row_for_a_stored_image_gets_its_dimensions(emulator):
+    stored = Picture.objects.create(image=SimpleUploadedFile("a.png", png(2, 3))).image.name
+    assert Picture.objects.create(image=stored).width == 2
+    saved = Picture(image=stored)
+    saved.save()
+    assert Picture.objects.get(pk=saved.pk).height == 3
+
+
 def test_a_cleared_image_clears_its_dimensions(emulator):
     picture = Picture.objects.create(image=SimpleUploadedFile("a.png", png(2, 3)))
     picture.image = None

@@ -38,6 +38,9 @@ def rebuilt(field):
         pytest.param(
             B2FileField(storage=choose_storage), {"storage": choose_storage}, id="a callable storage"
         ),
+        pytest.param(
+            B2FileField(storage=default_storage), {"storage": "default"}, id="the default storage's alias"
+        ),
         pytest.param(B2FileField(max_length=100), {"max_length": 100}, id="Django's default length"),
         pytest.param(B2FileField(db_index=False), {"db_index": False}, id="no index"),
         pytest.param(
@@ -48,7 +51,8 @@ def rebuilt(field):
     ],
 )
 def test_deconstruct_returns_what_was_passed(settings, field, expected):
-    settings.STORAGES = {**settings.STORAGES, "alias": {"BACKEND": "b2fields.storage.B2Storage"}}
+    backend = {"BACKEND": "b2fields.storage.B2Storage"}
+    settings.STORAGES = {**settings.STORAGES, "default": backend, "alias": backend}
     _, path, args, kwargs = field.deconstruct()
     assert path == f"b2fields.{type(field).__name__}"
     assert (args, kwargs) == ([], {"upload_to": "", **expected})

@@ -139,6 +139,15 @@ def test_text_mode_decodes_UTF8(storage):
         assert list(csv.reader(file)) == [["Name", "Ort"], ["Grün", "Köln"]]
 
 
+def test_a_file_that_a_read_finds_missing_exists_no_more(storage, stored, emulator):
+    bucket = storage.client.bucket(storage.bucket)
+    storage.client.api.session.hide_file(bucket.id, stored)
+    assert storage.exists(stored)
+    with pytest.raises(FileNotFoundError):
+        storage.open(stored).read()
+    assert not storage.exists(stored)
+
+
 # Damage
 
 

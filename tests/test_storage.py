@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -129,6 +130,23 @@ def test_uploads_of_one_name_at_once_are_files_of_their_own(emulator):
     assert stored == contents
 
 
+def test_saves_of_one_new_name_at_once_do_not_overwrite_each_other(storage):
+    contents = [f"content {number}".encode() for number in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        names = list(threads.map(lambda content: storage.save("a.txt", ContentFile(content)), contents))
+    assert len(set(names)) == 8
+    assert [storage.open(name).read() for name in names] == contents
+
+
+def test_a_name_is_free_again_after_its_file_is_deleted_or_was_not_stored(storage, emulator):
+    assert storage.save("a.txt", ContentFile(b"")) == "a.txt"
+    storage.delete("a.txt")
+    emulator.fault("b2_upload_file", status=403, code="storage_cap_exceeded")
+    with pytest.raises(OSError, match="cap"):
+        storage.save("a.txt", ContentFile(b""))
+    assert storage.save("a.txt", ContentFile(b"")) == "a.txt"
+
+
 @pytest.mark.parametrize(
     "options",
     [{}, {"unique_names": True}, {"overwrite": True}],
@@ -140,7 +158,7 @@ def test_max_length_is_kept(emulator, options):
     name = "f/" + "x" * 30 + ".txt"
     if options.get("overwrite"):
         assert storage.get_available_name(name, max_length=36) == name
-        return
+        assert storage.get_available_name(name, max_length=10) == "f/xxxx.txt"
     available = storage.get_available_name(name, max_length=36)
     assert len(available) <= 36
     assert available.endswith(".txt")
@@ -261,6 +279,22 @@ def test_a_file_over_the_part_size_goes_up_in_parts_and_comes_back_verified(stor
     assert (stored.size, stored.sha1) == (size, digest.hexdigest())
 
 
+def test_the_temporary_file_of_an_upload_is_used_up(storage):
+    file = temporary_upload(b"content")
+    storage.save("a.bin", file)
+    assert not os.path.exists(file.temporary_file_path())
+    assert file.read() == b"content"
+    file.close()
+
+
+def test_the_temporary_file_of_a_failed_upload_is_still_there(storage, emulator):
+    emulator.fault("b2_upload_file", status=403, code="storage_cap_exceeded")
+    with temporary_upload(b"content") as file:
+        with pytest.raises(OSError, match="cap"):
+            storage.save("a.bin", file)
+        assert storage.open(storage.save("a.bin", file)).read() == b"content"
+
+
 def test_text_is_stored_as_UTF8(storage):
     name = storage.save("a.txt", ContentFile("Grüße, 世界"))
     assert storage.open(name).read() == "Grüße, 世界".encode()
@@ -314,6 +348,20 @@ def test_a_storage_alias_has_the_route_of_its_level(settings):
     assert default_storage.url("a.txt") == "/b2l/default/a.txt"
 
 
+@pytest.mark.parametrize("name", ["../a", "/a", "a//b", "a/../b", "a\x00b", ".."])
+def test_the_url_of_a_name_that_no_file_has_leads_to_a_404(emulator, settings, client, name):
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "public": {"BACKEND": "b2fields.storage.B2Storage", "OPTIONS": {"access": "public"}},
+    }
+    url = storages["public"].url(name)
+    assert url.startswith("/b2/public/")
+    assert "/../" not in url
+    with emulator.counted() as operations:
+        assert client.get(url).status_code == 404
+    assert operations in ([], ["b2_authorize_account", "b2_download_file_by_name"])
+
+
 def test_a_url_without_the_routes_installed_says_so(settings):
     settings.ROOT_URLCONF = "tests.empty_urls"
     settings.STORAGES = {**settings.STORAGES, "legal": {"BACKEND": "b2fields.storage.B2Storage"}}
@@ -327,10 +375,17 @@ def test_storages_of_one_place_are_equal():
     assert len({B2Storage(bucket="a"), B2Storage(bucket="a")}) == 1
 
 
+def test_the_default_storage_is_itself(settings):
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "b2fields.storage.B2Storage"}}
+    assert default_storage == default_storage
+    assert default_storage == storages["default"]
+
+
 def test_a_pickled_storage_works_and_holds_no_key(storage):
     name = storage.save("a.txt", ContentFile(b"content"))
     again = pickle.loads(pickle.dumps(storage))
     assert again.open(name).read() == b"content"
+    assert again.deconstruct() == storage.deconstruct()
     assert b"secret" not in pickle.dumps(B2Storage(application_key="secret"))
 
 
