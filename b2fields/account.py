@@ -28,6 +28,19 @@ _BUCKET_SECONDS = 3600
 _REFUSED_SECONDS = 10
 _UNREACHED_SECONDS = 1
 
+# What the cache entry holds; with less or more, another version of this package wrote it.
+_ENTRY_KEYS = {
+    "account_id",
+    "account_auth_token",
+    "api_url",
+    "download_url",
+    "s3_api_url",
+    "recommended_part_size",
+    "absolute_minimum_part_size",
+    "allowed",
+    "buckets",
+}
+
 _deadline: ContextVar[float | None] = ContextVar("b2fields_deadline", default=None)
 
 
@@ -111,7 +124,7 @@ class Session(sdk.B2Session):
     def authorize_automatically(self) -> bool:
         with self._renewal:
             info = self.account_info
-            if info.token != self._used.token or info.load(unless=self._used.token):
+            if info.token != self._used.token or info.load():
                 return True
             if self._refusal and self._refusal[0] > time.monotonic():
                 raise self._refusal[1].with_traceback(None)
@@ -154,15 +167,19 @@ class AccountInfo(sdk.UrlPoolAccountInfo):
     def token(self) -> str | None:
         return self._data.get("account_auth_token")
 
-    def load(self, unless: str | None = None) -> bool:
-        """Take what another process authorized, except the token that is known to have expired."""
+    # No token is a parameter of these methods: the SDK's metaclass logs all parameters at DEBUG.
+
+    def load(self) -> bool:
+        """Take what another process authorized, if it is another token than the one at hand."""
         if not self._shared:
             return False
         entry = quietly("get", cache_key("account", self._salt))
         try:
             data = signing.loads(entry, salt=self._salt, max_age=_ENTRY_SECONDS)
-            usable = data["account_auth_token"] != unless and all(
-                self._is_of_the_realm(data[url]) for url in ("api_url", "download_url")
+            usable = (
+                data.keys() == _ENTRY_KEYS
+                and data["account_auth_token"] != self.token
+                and all(self._is_of_the_realm(data[url]) for url in ("api_url", "download_url"))
             )
         # Whatever else the entry holds, it only costs an authorization.
         except (signing.BadSignature, TypeError, KeyError, ValueError, AttributeError):
@@ -180,12 +197,11 @@ class AccountInfo(sdk.UrlPoolAccountInfo):
     def _is_of_the_realm(self, url: str) -> bool:
         found = urlsplit(url)
         realm = urlsplit(sdk.REALM_URLS.get(self._realm, self._realm))
+        if found.scheme != realm.scheme or self._realm not in sdk.REALM_URLS:
+            return found[:2] == realm[:2]
         # The service answers from other hosts of its domain (f004.backblazeb2.com, api004.…).
         domain = ".".join((realm.hostname or "").split(".")[-2:])
-        same_host = found.hostname == realm.hostname
-        return found.scheme == realm.scheme and (
-            same_host or (self._realm in sdk.REALM_URLS and (found.hostname or "").endswith(f".{domain}"))
-        )
+        return found.port == realm.port and f".{found.hostname}".endswith(f".{domain}")
 
     # Buckets: name -> [id, type or None, time of asking]
 

@@ -4,7 +4,9 @@ import asyncio
 import logging
 from typing import Self
 
+from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
+from django.db import connections
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response, patch_vary_headers
@@ -31,7 +33,7 @@ def proxy(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponseBa
         logger.error("b2fields could not deliver a file of %s: %s", storage.described, error)  # noqa: TRY400
         response = HttpResponse(status=503, headers={"Retry-After": str(_RETRY_AFTER_SECONDS)})
     if response.status_code in (200, 206, 304):
-        download = request.GET.get("download") == "1"
+        download = http.wants_download(request.META.get("QUERY_STRING", ""))
         headers = http.file_headers(storage.level, name, download=download)
         if "Vary" in headers:
             patch_vary_headers(response, [headers.pop("Vary")])
@@ -42,6 +44,9 @@ def proxy(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponseBa
     if response.status_code == 304:
         # Django's cache middleware would keep it, and hand it to visitors who have no copy.
         request._cache_update_cache = False  # type: ignore[attr-defined]
+    if headers["Cache-Control"].startswith("public"):
+        # A session that is saved with every request must not leave its cookie with a public file.
+        request.__dict__.pop("session", None)
     for header, value in headers.items():
         response.headers[header] = value
     return response
@@ -64,14 +69,19 @@ def _answer(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponse
             # While the size is unknown, a range may end beyond it: B2 cuts it.
             byte_range = http.parse_range(header, known.size if known else http.MAX_FILE_SIZE)
         except http.UnsatisfiableRange:
-            return _unsatisfiable(storage.metadata(name))
+            return _unsatisfiable(request, storage.metadata(name))
     try:
         download = storage.download(name, *(byte_range or ()))
     except EOFError:
-        return _unsatisfiable(storage.metadata(name))
+        return _unsatisfiable(request, storage.metadata(name))
     if unchanged := _unchanged(request, download.metadata):
         download.close()
         return unchanged
+    if byte_range is not None and not _range_is_current(request, download.metadata):
+        # B2 has another version than was known: the client's part of the file is of no use any more.
+        download.close()
+        byte_range = None
+        download = storage.download(name)
     response = _with_validators(_streaming(request, download), download.metadata, download.length)
     if byte_range is not None:
         first, last, total = download.extent
@@ -103,14 +113,24 @@ def _range_is_current(request: HttpRequest, known: FileMetadata) -> bool:
     return condition in (None, http.etag_of(known.file_id), http_date(known.uploaded // 1000))
 
 
-def _unsatisfiable(known: FileMetadata) -> HttpResponse:
-    return HttpResponse(status=416, headers={"Content-Range": f"bytes */{known.size}"})
+def _unsatisfiable(request: HttpRequest, known: FileMetadata) -> HttpResponseBase:
+    # The other conditions come first (RFC 9110, 13.2.2).
+    return _unchanged(request, known) or HttpResponse(
+        status=416, headers={"Content-Range": f"bytes */{known.size}"}
+    )
 
 
 def _streaming(request: HttpRequest, download: Download) -> StreamingHttpResponse:
     # Django drains a sync iterator into memory under ASGI, and an async one under WSGI.
     body = _AsyncBody(download) if isinstance(request, ASGIRequest) else _Body(download)
     return StreamingHttpResponse(body)
+
+
+def _release_database() -> None:
+    """Close the connections that decided on access: a slow client would hold them for hours."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
 
 
 class _Body:
@@ -121,6 +141,7 @@ class _Body:
 
     def __init__(self, download: Download) -> None:
         self._download = download
+        self._has_begun = False
 
     def _read(self) -> bytes:
         try:
@@ -134,6 +155,9 @@ class _Body:
         return self
 
     def __next__(self) -> bytes:
+        if not self._has_begun:
+            self._has_begun = True
+            _release_database()
         if data := self._read():
             return data
         raise StopIteration
@@ -149,6 +173,10 @@ class _AsyncBody(_Body):
         return self
 
     async def __anext__(self) -> bytes:
+        if not self._has_begun:
+            self._has_begun = True
+            # In the thread of the view, whose connections they are.
+            await sync_to_async(_release_database)()
         if data := await asyncio.to_thread(self._read):
             return data
         raise StopAsyncIteration

@@ -1,6 +1,7 @@
 """A file's bytes as they come from B2: bounded, resumed when cut off, never silently short."""
 
 import hashlib
+import threading
 from typing import NoReturn
 
 from b2fields.b2 import Client
@@ -38,11 +39,14 @@ class Download:
         self._response, self.extent, self.metadata = answer
         self.position = first
         self._closed = False
+        self._reading = False
+        self._lock = threading.Lock()
         self._resumptions = 0
         self._resumed_at = first
-        if self.extent.first != first:
+        end = self.extent.total - 1
+        if self.extent[:2] != (first, end if last is None else min(last, end)):
             self._damaged("with other bytes than were asked for")
-        whole = first == 0 and self.extent.last == self.extent.total - 1
+        whole = first == 0 and self.extent.last == end
         self._digest = hashlib.sha1(usedforsecurity=False) if verify and whole else None
 
     @property
@@ -56,7 +60,14 @@ class Download:
         if wanted <= 0:
             self.close()
             return b""
-        data = self._read_or_resume(wanted)
+        with self._lock:
+            if self._closed:
+                raise ValueError("read of closed download")
+            self._reading = True
+        try:
+            data = self._read_or_resume(wanted)
+        finally:
+            self._end_reading()
         self.position += len(data)
         if self._digest is not None:
             self._digest.update(data)
@@ -66,6 +77,12 @@ class Download:
             ):
                 self._damaged("with another SHA-1 than was stored")
         return data
+
+    def _end_reading(self) -> None:
+        with self._lock:
+            self._reading = False
+            if self._closed:
+                self._response.close()
 
     def _read_or_resume(self, wanted: int) -> bytes:
         from urllib3.exceptions import HTTPError
@@ -77,9 +94,9 @@ class Download:
                 data = b""
             if data:
                 return data
+            self._response.close()
             if self._closed:
                 raise ValueError("read of closed download")
-            self._response.close()
             if self.position - self._resumed_at >= _PROGRESS:
                 self._resumptions = 0
             self._resumptions += 1
@@ -108,6 +125,12 @@ class Download:
         )
 
     def close(self) -> None:
-        """Give the connection back, or cut it if bytes are still to come."""
-        self._closed = True
-        self._response.close()
+        """Give the connection back, or cut it if bytes are still to come.
+
+        While another thread reads, that is left to it: closed under its hands, the connection could
+        return to the pool with bytes still to come, and they would pass for the next answer.
+        """
+        with self._lock:
+            self._closed = True
+            if not self._reading:
+                self._response.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.conf import DEFAULT_STORAGE_ALIAS
@@ -15,7 +16,7 @@ from django.db.models import signals
 from django.db.models.fields.files import FieldFile, ImageFieldFile, ImageFileDescriptor
 
 from b2fields import policy
-from b2fields.exceptions import NotConfigured
+from b2fields.exceptions import FileMissing, NotConfigured
 from b2fields.forms import B2ImageFormField
 from b2fields.storage import B2Storage
 
@@ -287,7 +288,9 @@ class B2ImageField(B2FileField, models.ImageField):
     def complete_dimensions(self, instance: models.Model, raw: bool = False, **kwargs: Any) -> None:
         """Read the numbers of a new row that was given a stored file by its name, as Django does."""
         if instance._state.adding and not raw and getattr(instance, self.attname):
-            models.ImageField.update_dimension_fields(self, instance)
+            # Without a file there are no numbers, and the row is none the worse for it.
+            with suppress(FileMissing):
+                models.ImageField.update_dimension_fields(self, instance)
 
     def copy_dimensions(self, file: B2ImageFieldFile, instance: models.Model) -> None:
         """Give *instance* the numbers of the row that *file* comes from, known or not."""

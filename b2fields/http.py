@@ -153,6 +153,14 @@ def parse_range(header: str, size: int) -> ByteRange | None:
     return ByteRange(int(first), min(int(last), size - 1) if last else size - 1)
 
 
+def wants_download(query: str) -> bool:
+    """Tell whether a query string ends its say on "download" with 1.
+
+    By hand, because Django answers too many parameters with an error.
+    """
+    return [part for part in query.split("&") if part.startswith("download=")][-1:] == ["download=1"]
+
+
 def is_suffix_range(header: str) -> bool:
     """Tell whether a Range header asks for the last bytes, which says nothing before the size is known."""
     match = _RANGE.fullmatch(header) if len(header) <= 256 else None
@@ -164,11 +172,14 @@ def extent_of(headers: Mapping[str, str]) -> Extent:
     content_range = headers.get("content-range")
     if content_range is None:  # B2 sent the whole file.
         total = int(headers["content-length"])
+        if total < 0:
+            raise ValueError(total)
         return Extent(0, total - 1, total)
-    match = re.fullmatch(r"bytes ([0-9]+)-([0-9]+)/([0-9]+)", content_range)
-    if match is None:
+    match = re.fullmatch(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", content_range)
+    first, last, total = map(int, match.groups()) if match else (0, 0, 0)
+    if not first <= last < total:
         raise ValueError(content_range)
-    return Extent(*map(int, match.groups()))
+    return Extent(first, last, total)
 
 
 def content_type_of(name: str) -> str:
@@ -182,14 +193,21 @@ def etag_of(file_id: str) -> str:
     return f'"{hashlib.sha256(file_id.encode()).hexdigest()[:32]}"'
 
 
+def _ascii(text: str) -> str:
+    plain = re.sub(r'["\\%]', "_", text)
+    # Full-width and ligature forms can turn into what means something in a path.
+    decomposed = (
+        c if c.isascii() else re.sub(r'["\\%/:]', "_", unicodedata.normalize("NFKD", c)) for c in plain
+    )
+    return "".join(decomposed).encode("ascii", "ignore").decode()
+
+
 def content_disposition(name: str, *, attachment: bool) -> str:
     """Return a header value that every client reads alike (RFC 6266, appendix D)."""
     kind = "attachment" if attachment else "inline"
     filename = names.for_download(name)
-    ascii_name = unicodedata.normalize("NFKD", filename).encode("ascii", "ignore").decode()
-    ascii_name = re.sub(r'[^ -~]|["\\%]', "_", ascii_name).strip()
-    if not posixpath.splitext(ascii_name)[0].strip(" ."):
-        ascii_name = "download" + posixpath.splitext(filename)[1].encode("ascii", "ignore").decode()
+    root, extension = posixpath.splitext(filename)
+    ascii_name = (_ascii(root) if _ascii(root).strip(" .") else "download") + _ascii(extension)
     value = f'{kind}; filename="{ascii_name}"'
     if ascii_name != filename:
         value += f"; filename*=UTF-8''{quote(filename, safe='')}"

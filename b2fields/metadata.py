@@ -15,6 +15,8 @@ from b2fields.exceptions import InvalidMetadata
 _INFO_KEY_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.`~!#$%^&*'|+")
 _INFO_BYTES = 7000  # B2 docs, b2_upload_file
 
+_END_OF_TIME = 253_402_300_800_000  # the year 10000, which no datetime reaches
+
 logger = logging.getLogger("b2fields")
 
 
@@ -45,7 +47,7 @@ class FileMetadata(NamedTuple):
             size=size,
             sha1=_known_sha1(headers.get("x-bz-content-sha1"), info),
             content_type=headers["content-type"],
-            uploaded=int(headers["x-bz-upload-timestamp"]),
+            uploaded=_milliseconds(headers["x-bz-upload-timestamp"]),
             info=info,
         )
 
@@ -58,7 +60,7 @@ class FileMetadata(NamedTuple):
             size=int(version["contentLength"] if "contentLength" in version else version["size"]),
             sha1=_known_sha1(version.get("contentSha1"), info),
             content_type=version.get("contentType") or "application/octet-stream",
-            uploaded=int(version["uploadTimestamp"]),
+            uploaded=_milliseconds(version["uploadTimestamp"]),
             info=info,
         )
 
@@ -66,7 +68,17 @@ class FileMetadata(NamedTuple):
     def modified(self) -> int:
         """Milliseconds since 1970 when the content was last changed, by the uploader's word or B2's clock."""
         stated = self.info.get("src_last_modified_millis", "")
-        return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 15 else self.uploaded
+        try:
+            return _milliseconds(stated)
+        except ValueError:
+            return self.uploaded
+
+
+def _milliseconds(stated: str | int) -> int:
+    milliseconds = int(stated)
+    if not 0 <= milliseconds < _END_OF_TIME:
+        raise ValueError(stated)
+    return milliseconds
 
 
 def _known_sha1(stated: str | None, info: Mapping[str, str]) -> str | None:
@@ -109,10 +121,10 @@ def recall(*space: str) -> FileMetadata | None:
     if not settings.B2FIELDS_METADATA_TIMEOUT:
         return None
     value = quietly("get", cache_key("file", *space))
-    try:
-        return FileMetadata(*value) if isinstance(value, (list, tuple)) else None
-    except TypeError:  # another version of this package wrote it
-        return None
+    match value:
+        case (str(), int(size), str() | None, str(), int(uploaded), dict()) if size >= 0:
+            return FileMetadata(*value) if 0 <= uploaded < _END_OF_TIME else None
+    return None  # Nothing, or what another version of this package wrote.
 
 
 def remember(metadata: FileMetadata, *space: str) -> None:

@@ -1,12 +1,11 @@
 """Which rows hold a file: the models are asked, never the name itself."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from django.apps import apps
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import storages
+from django.conf import DEFAULT_STORAGE_ALIAS, settings
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
+from django.core.files.storage import default_storage, storages
 from django.db import models
 
 from b2fields import policy
@@ -34,7 +33,7 @@ def find_field(label: str) -> B2FileField | None:
     try:
         model_label, _, name = label.rpartition(".")
         field = apps.get_model(model_label)._meta.get_field(name)
-    except (LookupError, ValueError):
+    except (LookupError, ValueError, FieldDoesNotExist):
         return None
     # An inherited field, or another letter case, is not what the URL of a file says.
     return field if isinstance(field, B2FileField) and field.label == label else None
@@ -61,28 +60,36 @@ def is_held(field: AnyFileField, name: str) -> bool:
     return any(str(value) == name for value in held)
 
 
-def is_held_by_stricter(storage: B2Storage, name: str) -> bool:
-    """Tell whether the file is also that of a field with a stricter policy, in the same bucket.
+def is_held_by_stricter(storage: B2Storage, name: str, field: B2FileField | None = None) -> bool:
+    """Tell whether the file is also that of another field with a stricter policy, in the same bucket.
 
-    A row may hold such a name because somebody assigned it as text; that opens nothing.
+    A row may hold such a name because somebody assigned it as text; that opens nothing. Nor does it
+    lock anybody out: a name under the upload_to of *field*, and of no other, is its own.
     """
     full_name = storage.full_name(name)
-    for other in b2_fields():
+    for other in _file_fields():
         elsewhere = _storage_beside(other, storage)
         if elsewhere is None or not policy.is_stricter(elsewhere.access, storage.access):
             continue
         prefix = f"{elsewhere.location}/" if elsewhere.location else ""
-        if full_name.startswith(prefix) and is_held(other, full_name.removeprefix(prefix)):
+        other_name = full_name.removeprefix(prefix)
+        if not full_name.startswith(prefix) or not is_held(other, other_name):
+            continue
+        own = field is not None and _place_of(field) != "" and name.startswith(_place_of(field))
+        if not own or other_name.startswith(_place_of(other)):
             return True
     return False
+
+
+def _place_of(field: AnyFileField) -> str:
+    """Return the part of upload_to that all names of a field begin with."""
+    return "" if callable(field.upload_to) else str(field.upload_to).partition("%")[0]
 
 
 def plain_fields_on(storage: B2Storage) -> Iterator[AnyFileField]:
     """Yield Django's own file fields that store in exactly this storage."""
     for field in _file_fields():
-        # default_storage is a lazy object around the storage itself.
-        own: Any = getattr(field.storage, "_wrapped", field.storage)
-        if own is storage and not isinstance(field, B2FileField):
+        if not isinstance(field, B2FileField) and _storage_of(field) is storage:
             yield field
 
 
@@ -100,10 +107,17 @@ def _overlap(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
 
 
-def _storage_beside(other: B2FileField | B2Storage, storage: B2Storage) -> B2Storage | None:
-    """Return the storage of *other* if it is in the same bucket."""
+def _storage_of(field: AnyFileField) -> object:
+    # default_storage is a lazy object around the storage itself, which may not have been built yet.
+    return storages[DEFAULT_STORAGE_ALIAS] if field.storage is default_storage else field.storage
+
+
+def _storage_beside(other: AnyFileField | B2Storage, storage: B2Storage) -> B2Storage | None:
+    """Return the storage of *other* if it is another one in the same bucket."""
     try:
-        elsewhere = other.b2_storage if isinstance(other, B2FileField) else other
+        elsewhere = other if isinstance(other, B2Storage) else _storage_of(other)
+        if not isinstance(elsewhere, B2Storage) or elsewhere is storage:
+            return None
         # Bucket names are unique in the whole of B2, in any letter case (B2 docs, Buckets).
         return elsewhere if elsewhere.bucket.lower() == storage.bucket.lower() else None
     except ImproperlyConfigured:  # What has no bucket has stored nothing.

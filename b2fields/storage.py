@@ -59,11 +59,12 @@ class B2Storage(_Deconstructible):
     """
 
     def __init__(self, **options: Any) -> None:
-        for option in options:
-            if option not in OPTIONS:
-                near = difflib.get_close_matches(option, OPTIONS, n=1)
-                hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(OPTIONS)}."
-                raise NotConfigured(f"B2Storage has no option {option!r}. {hint}")
+        unknown = sorted(options.keys() - set(OPTIONS))
+        if unknown:
+            options = {}  # A debug page shows the variables of this frame, and the key is not for it.
+            near = difflib.get_close_matches(unknown[0], OPTIONS, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(OPTIONS)}."
+            raise NotConfigured(f"B2Storage has no option {unknown[0]!r}. {hint}")
         self._options = options
         # The field whose files these are, as "app.model.field"; None for a storage that stands alone.
         self._field_label: str | None = None
@@ -172,23 +173,26 @@ class B2Storage(_Deconstructible):
     @property
     def account(self) -> Account:
         """The account to use. Raises NotConfigured if there is no application key."""
-        found: dict[str, str] = {}
-        for option in ("application_key_id", "application_key"):
-            variable = f"B2_{option.upper()}"
-            value = self._option(option) or os.environ.get(variable)
-            if not value:
-                raise NotConfigured(
-                    f"B2FIELDS_{option.upper()} is not set. Create an application key at Backblaze and give "
-                    f"it there or in the environment variable {variable}; the emulator (python -m "
-                    "b2fields.emulator) needs no account."
-                )
-            found[option] = str(value)
         account_info: Mapping[str, str] = self._option("account_info")
         kind = account_info.get("type", "cache")
         if kind not in ("cache", "memory"):
             raise NotConfigured(f'B2FIELDS_ACCOUNT_INFO has type {kind!r}. Use "cache" or "memory".')
-        realm = str(self._option("realm")).rstrip("/")
-        return Account(realm, found["application_key_id"], found["application_key"], shared=kind == "cache")
+        return Account(
+            str(self._option("realm")).rstrip("/"),
+            self._credential("application_key_id"),
+            self._credential("application_key"),
+            shared=kind == "cache",
+        )
+
+    def _credential(self, option: str) -> str:
+        variable = f"B2_{option.upper()}"
+        if value := self._option(option) or os.environ.get(variable):
+            return str(value)
+        raise NotConfigured(
+            f"B2FIELDS_{option.upper()} is not set. Create an application key at Backblaze and give it there "
+            f"or in the environment variable {variable}; the emulator (python -m b2fields.emulator) needs no "
+            "account."
+        )
 
     @property
     def client(self) -> Client:

@@ -50,7 +50,7 @@ def serve(request: HttpRequest, level: str, label: str, name: str) -> HttpRespon
         may_read = _row_grants(request, storage, references.rows(field, name))
     else:
         may_read = _alias_grants(request, storage, name)
-    if not may_read or references.is_held_by_stricter(storage, name):
+    if not may_read or references.is_held_by_stricter(storage, name, field):
         return _not_found(request) if level != "object" or _is_signed_in(request) else _refused(request)
 
     try:
