@@ -233,20 +233,13 @@ class Client:
 
         return self._ask(bucket, name, begin)
 
-    def list_names(
-        self, bucket: str, prefix: str, start: str
-    ) -> tuple[list[tuple[str, FileMetadata]], str | None]:
+    def list_names(self, bucket: str, prefix: str, start: str) -> tuple[list[str], str | None]:
         """Return up to 1,000 visible files in the order of their names, and the name to go on from."""
         bucket_id = self.bucket(bucket).id
         page = self._ask(
             bucket, None, lambda session: session.list_file_names(bucket_id, start, _PAGE, prefix)
         )
-        files = [
-            (file["fileName"], FileMetadata.from_version(file))
-            for file in page["files"]
-            if file["action"] == "upload"
-        ]
-        return files, page["nextFileName"]
+        return [file["fileName"] for file in page["files"]], page["nextFileName"]
 
     def delete(self, bucket: str, name: str) -> None:
         """Remove every version and hide marker of exactly this name; a missing file is no error.
@@ -262,7 +255,8 @@ class Client:
             while start[0] == name:
                 page = session.list_file_versions(bucket_id, *start, _PAGE, name)
                 for version in page["files"]:
-                    if version["fileName"] == name and version["action"] in ("upload", "hide"):
+                    # An unfinished large file ("start") is no version yet: it is for its uploader to cancel.
+                    if version["fileName"] == name and version["action"] != "start":
                         try:
                             session.delete_file_version(version["fileId"], name)
                         except FileNotPresent:  # another process was faster

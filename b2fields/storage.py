@@ -355,13 +355,13 @@ class B2Storage(_Deconstructible):
         start: str | None = prefix
         while start is not None:
             page, start = self.client.list_names(self.bucket, prefix, start)
-            for full_name, _ in page:
+            for full_name in page:
                 first, slash, _ = full_name.removeprefix(prefix).partition("/")
                 if not slash:
                     files.append(first)
                 elif first not in folders[-1:]:
                     folders.append(first)
-            if page and start is not None and folders and page[-1][0].startswith(f"{prefix}{folders[-1]}/"):
+            if page and start is not None and folders and page[-1].startswith(f"{prefix}{folders[-1]}/"):
                 # Go past what is left of a folder ("0" follows "/") instead of paging through it.
                 start = max(start, f"{prefix}{folders[-1]}0")
         return folders, files
