@@ -121,13 +121,18 @@ def _unsatisfiable(request: HttpRequest, known: FileMetadata) -> HttpResponseBas
 
 
 def _streaming(request: HttpRequest, download: Download) -> StreamingHttpResponse:
+    _release_database()
     # Django drains a sync iterator into memory under ASGI, and an async one under WSGI.
     body = _AsyncBody(download) if isinstance(request, ASGIRequest) else _Body(download)
     return StreamingHttpResponse(body)
 
 
 def _release_database() -> None:
-    """Close the connections that decided on access: a slow client would hold them for hours."""
+    """Close the connections that decided on access: a slow client would hold them for hours.
+
+    Called before the headers are sent, and again before the body: a middleware may have opened one
+    anew, and with ATOMIC_REQUESTS the first call comes too early.
+    """
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()

@@ -25,7 +25,7 @@ class Contract(models.Model):
 
 
 class Permit(models.Model):
-    paper = B2FileField(access=has_perm("legal.view_permit"), blank=True)
+    paper = B2FileField(access=has_perm("legal.view_permit"), upload_to="permits/", blank=True)
 
 
 class Picture(models.Model):

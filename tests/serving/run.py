@@ -1,0 +1,41 @@
+"""Serve the test project on a free port, and print it: ``python -m tests.serving.run asgi|wsgi``."""
+
+import os
+import socket
+import sys
+
+import django
+from django.core.management import call_command
+from django.db import connections
+
+
+def serve_asgi(bound):
+    import uvicorn
+    from django.core.asgi import get_asgi_application
+
+    uvicorn.Server(uvicorn.Config(get_asgi_application(), log_level="critical", lifespan="off")).run([bound])
+
+
+def serve_wsgi(bound):
+    # What runserver does, but on a socket that is open already.
+    from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+    from django.core.wsgi import get_wsgi_application
+
+    server = ThreadedWSGIServer(bound.getsockname(), WSGIRequestHandler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = bound
+    server.server_name, server.server_port = "localhost", bound.getsockname()[1]
+    server.setup_environ()
+    server.daemon_threads = True
+    server.set_app(get_wsgi_application())
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.serving.settings")
+    django.setup()
+    call_command("migrate", run_syncdb=True, verbosity=0)
+    connections.close_all()
+    listening = socket.create_server(("127.0.0.1", 0))
+    print(listening.getsockname()[1], flush=True)
+    {"asgi": serve_asgi, "wsgi": serve_wsgi}[sys.argv[1]](listening)

@@ -1,0 +1,14 @@
+"""The test project as a server process runs it: a database in a file, and B2 where the tests have it."""
+
+import os
+
+from tests.settings import *  # noqa: F403
+
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["SERVING_DATABASE"]}}
+MIGRATION_MODULES = dict.fromkeys(["admin", "auth", "contenttypes", "sessions"])
+B2FIELDS_REALM = os.environ["SERVING_REALM"]
+B2FIELDS_APPLICATION_KEY_ID = os.environ["SERVING_KEY_ID"]
+B2FIELDS_APPLICATION_KEY = os.environ["SERVING_KEY"]
+B2FIELDS_BUCKET = os.environ["SERVING_BUCKET"]
+B2FIELDS_RETRIES = 0
+B2FIELDS_READ_TIMEOUT = 2
