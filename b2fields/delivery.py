@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Self
+from typing import Any, Self
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
@@ -45,8 +45,8 @@ def proxy(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponseBa
         # Django's cache middleware would keep it, and hand it to visitors who have no copy.
         request._cache_update_cache = False  # type: ignore[attr-defined]
     if headers["Cache-Control"].startswith("public"):
-        # A session that is saved with every request must not leave its cookie with a public file.
-        request.__dict__.pop("session", None)
+        # Sessions, messages and the like set cookies on any response; a cache would hand theirs around.
+        response.__dict__["set_cookie"] = _set_no_cookie
     for header, value in headers.items():
         response.headers[header] = value
     return response
@@ -125,6 +125,10 @@ def _streaming(request: HttpRequest, download: Download) -> StreamingHttpRespons
     # Django drains a sync iterator into memory under ASGI, and an async one under WSGI.
     body = _AsyncBody(download) if isinstance(request, ASGIRequest) else _Body(download)
     return StreamingHttpResponse(body)
+
+
+def _set_no_cookie(*args: Any, **kwargs: Any) -> None:
+    """Stand in for ``set_cookie``, which ``delete_cookie`` calls too."""
 
 
 def _release_database() -> None:
