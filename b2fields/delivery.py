@@ -30,7 +30,7 @@ def proxy(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponseBa
     except FileMissing:
         raise
     except B2FieldsError as error:
-        logger.error("b2fields could not deliver a file of %s: %s", storage.described, error)  # noqa: TRY400
+        logger.error("b2fields could not deliver a file of %s: %s", storage, error)  # noqa: TRY400
         response = HttpResponse(status=503, headers={"Retry-After": str(_RETRY_AFTER_SECONDS)})
     if response.status_code in (200, 206, 304):
         download = http.wants_download(request.META.get("QUERY_STRING", ""))

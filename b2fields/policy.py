@@ -29,8 +29,11 @@ def _is_async(access: Any) -> bool:
     return inspect.iscoroutinefunction(access) or inspect.iscoroutinefunction(type(access).__call__)
 
 
-def level_of(access: object, declared_by: str) -> str:
-    """Return the level of a declared access. Raises NotConfigured, so that a mistake opens nothing."""
+def level_of(access: object, declared_by: object) -> str:
+    """Return the level of a declared access. Raises NotConfigured, so that a mistake opens nothing.
+
+    *declared_by* is what the message names.
+    """
     if not is_valid(access):
         raise NotConfigured(
             f'{declared_by} has access={access!r}. Use "public", "login", "staff" or a (not async) '

@@ -108,6 +108,12 @@ class B2Storage(_Deconstructible):
         shown = {k: v for k, v in self._options.items() if not k.startswith("application_key")}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
+    def __str__(self) -> str:
+        """Name the storage in a message: by its field, or its alias, or what it is."""
+        if self._field_label:
+            return self._field_label
+        return f"STORAGES[{self.alias!r}]" if self.alias else repr(self)
+
     def __eq__(self, other: object) -> bool:
         """Storages are equal when their options lead to the same place."""
         if not isinstance(other, B2Storage) or type(self) is not type(other):
@@ -133,21 +139,15 @@ class B2Storage(_Deconstructible):
             ) from None
 
     @property
-    def described(self) -> str:
-        """What to call this storage in a message: its field, or its alias, or what it is."""
-        alias = None if self._field_label else self.alias
-        return self._field_label or (f"STORAGES[{alias!r}]" if alias else repr(self))
-
-    @property
     def access(self) -> policy.Access:
         """Who may read: a level or a callable. Raises NotConfigured for anything else."""
         access: policy.Access = self._option("access")
-        policy.level_of(access, self.described)
+        policy.level_of(access, self)
         return access
 
     @property
     def level(self) -> str:
-        return policy.level_of(self._option("access"), self.described)
+        return policy.level_of(self._option("access"), self)
 
     @property
     def bucket(self) -> str:
@@ -156,7 +156,7 @@ class B2Storage(_Deconstructible):
         name = self._options.get("bucket") or buckets.get(self.level) or settings.B2FIELDS_BUCKET
         if not name:
             raise NotConfigured(
-                f"{self.described} has no bucket. Set B2FIELDS_BUCKET to a bucket's name, or pass bucket=."
+                f"{self} has no bucket. Set B2FIELDS_BUCKET to a bucket's name, or pass bucket=."
             )
         return str(name)
 
@@ -202,8 +202,9 @@ class B2Storage(_Deconstructible):
     def alias(self) -> str | None:
         """The name under which settings.STORAGES declares this storage, if it does."""
         for alias, parameters in settings.STORAGES.items():
+            # By its class first, so that no other storage is built.
             backend = import_string(parameters["BACKEND"])
-            if isinstance(backend, type) and issubclass(backend, B2Storage) and storages[alias] is self:
+            if isinstance(self, backend) and storages[alias] is self:
                 return str(alias)
         return None
 
@@ -315,12 +316,12 @@ class B2Storage(_Deconstructible):
         bucket_type = self.client.bucket(self.bucket).type
         if bucket_type is None:
             raise PolicyConflict(
-                f"{self.described} has access={self.level!r}, but this application key may not see whether "
+                f"{self} has access={self.level!r}, but this application key may not see whether "
                 f"bucket {self.bucket!r} is private. Use a key with the capability listBuckets."
             )
         if bucket_type != "allPrivate":
             raise PolicyConflict(
-                f"{self.described} has access={self.level!r}, but bucket {self.bucket!r} is {bucket_type}: "
+                f"{self} has access={self.level!r}, but bucket {self.bucket!r} is {bucket_type}: "
                 "everybody could read its files. Make the bucket private, choose another, or declare "
                 'access="public".'
             )

@@ -127,7 +127,7 @@ def test_a_storage_shows_no_secret(make, emulator):
         "deconstruct": repr(storage.deconstruct()),
         "account": repr(storage.account) + str(storage.account),
         "client": repr(client) + repr(client.api) + repr(client.api.session) + repr(client.api.account_info),
-        "described": storage.described,
+        "str": str(storage),
         "migration": MigrationWriter.serialize(B2FileField(storage=storage))[0],
     }
     assert {where: secrets_in(text) for where, text in shown.items() if secrets_in(text)} == {}
