@@ -68,11 +68,16 @@ def is_stricter(other: object, than: object) -> bool:
 
     Of two callables, or a callable and "staff", neither is the laxer one: each counts as stricter.
     """
-    if other == than:
-        return False
-    other_rank = _STRICTNESS.get(other, 2) if isinstance(other, str) else 2
-    than_rank = _STRICTNESS.get(than, 0) if isinstance(than, str) else 2
-    return other_rank >= than_rank
+    return other != than and _strictness(other) >= _strictness(than)
+
+
+def are_rivals(one: object, other: object) -> bool:
+    """Tell whether neither of two policies is the laxer one."""
+    return one != other and _strictness(one) == _strictness(other)
+
+
+def _strictness(access: object) -> int:
+    return _STRICTNESS.get(access, 2) if isinstance(access, str) else 2
 
 
 @deconstructible(path="b2fields.has_perm")

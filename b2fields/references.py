@@ -63,8 +63,9 @@ def is_held(field: AnyFileField, name: str) -> bool:
 def is_held_by_stricter(storage: B2Storage, name: str, field: B2FileField | None = None) -> bool:
     """Tell whether the file is also that of another field with a stricter policy, in the same bucket.
 
-    A row may hold such a name because somebody assigned it as text; that opens nothing. Nor does it
-    lock anybody out: a name under the upload_to of *field*, and of no other, is its own.
+    A row may hold such a name because somebody assigned it as text; that opens nothing. Where neither
+    policy is the laxer one it shall lock nobody out either: a name under the upload_to of *field*, and
+    not of the other, is its own.
     """
     full_name = storage.full_name(name)
     for other in _file_fields():
@@ -76,7 +77,8 @@ def is_held_by_stricter(storage: B2Storage, name: str, field: B2FileField | None
         if not full_name.startswith(prefix) or not is_held(other, other_name):
             continue
         own = field is not None and _place_of(field) != "" and name.startswith(_place_of(field))
-        if not own or other_name.startswith(_place_of(other)):
+        rivals = policy.are_rivals(elsewhere.access, storage.access)
+        if not (rivals and own) or other_name.startswith(_place_of(other)):
             return True
     return False
 

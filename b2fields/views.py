@@ -17,7 +17,7 @@ from django.http import (
 )
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
-from django.urls import get_resolver
+from django.urls import get_resolver, get_urlconf
 
 from b2fields import delivery, http, names, policy, references
 from b2fields.exceptions import FileMissing
@@ -102,7 +102,7 @@ def _not_found(request: HttpRequest) -> HttpResponseBase:
 
 def _error(request: HttpRequest, status: int, exception: Exception) -> HttpResponseBase:
     """Render an error by the project's own handler, which, raised, would not take our headers."""
-    handler: Any = get_resolver().resolve_error_handler(status)
+    handler: Any = get_resolver(get_urlconf()).resolve_error_handler(status)
     return _with_refusal_headers(handler(request, exception=exception))
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from tests.legal.models import AnnualReport, Attachment, Contract, Report, ReportProxy, Ruling
+from tests.legal.models import AnnualReport, Archive, Attachment, Contract, Report, ReportProxy, Ruling
 from tests.serving import LEVELS, ROUTES, body_of, full_name, hold, path_of, put, signed_in, store, told
 
 pytestmark = pytest.mark.django_db
@@ -199,6 +199,25 @@ def test_a_name_assigned_to_a_laxer_field_is_still_served_by_its_own(
     hold(laxer, full_name(stricter, own_name(stricter)))
     for kind in readers(stricter):
         assert outcome(signed_in(visitors[kind]), path_of(stricter, own_name(stricter))) == 200
+
+
+def test_no_upload_to_makes_a_file_of_a_stricter_field_ones_own(visitors, emulator, bucket):
+    # As after scan's upload_to was changed: the name lies where covers lie.
+    put(emulator, bucket, "covers/secret.txt")
+    hold("legal.contract.scan", "covers/secret.txt")
+    hold("legal.contract.cover", "covers/secret.txt")
+    for user in visitors.values():
+        assert outcome(signed_in(user), path_of("legal.contract.cover", "covers/secret.txt")) == 404
+    assert outcome(signed_in(visitors["staff"]), path_of("legal.contract.scan", "covers/secret.txt")) == 200
+
+
+def test_a_row_that_the_default_manager_hides_holds_its_file(visitors, emulator, bucket):
+    put(emulator, bucket, "archive/old.txt")
+    Archive.objects.create(file="archive/old.txt", hidden=True)
+    hold("legal.contract.cover", "archive/old.txt")
+    staff = signed_in(visitors["staff"])
+    assert outcome(staff, path_of("legal.archive.file", "archive/old.txt", "staff")) == 200
+    assert outcome(staff, path_of("legal.contract.cover", "archive/old.txt")) == 404
 
 
 def test_a_name_assigned_to_a_field_of_the_same_policy_is_served_by_both(visitors, emulator, bucket):

@@ -93,6 +93,20 @@ def vault():
     return B2Storage(location="vault")
 
 
+class Unhidden(models.Manager):
+    def get_queryset(self):
+        return super().get_queryset().filter(hidden=False)
+
+
+class Archive(models.Model):
+    """A model whose default manager hides rows; their files are referenced all the same."""
+
+    hidden = models.BooleanField(default=False)
+    file = B2FileField(access="staff", upload_to="archive/", blank=True)
+
+    objects = Unhidden()
+
+
 class Deed(models.Model):
     """A field within a location of its own, in the bucket of all others."""
 
