@@ -147,10 +147,10 @@ class AccountInfo(sdk.UrlPoolAccountInfo):
     each, so processes must not share them.
     """
 
-    def __init__(self, realm: str, key_id: str, key: str, shared: bool) -> None:
+    def __init__(self, realm: str, key_id: str, key: str, cache_alias: str | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._realm, self._key_id, self._key = realm, key_id, key
-        self._shared = shared
+        self._cache_alias = cache_alias
         # The key takes part, by a keyed hash, so that an entry made with the right key is no answer
         # for a wrong one.
         fingerprint = salted_hmac("b2fields.account", f"{realm}\0{key_id}\0{key}", algorithm="sha256")
@@ -171,9 +171,9 @@ class AccountInfo(sdk.UrlPoolAccountInfo):
 
     def load(self) -> bool:
         """Take what another process authorized, if it is another token than the one at hand."""
-        if not self._shared:
+        if self._cache_alias is None:
             return False
-        entry = quietly("get", cache_key("account", self._salt))
+        entry = quietly("get", cache_key("account", self._salt), alias=self._cache_alias)
         try:
             data = signing.loads(entry, salt=self._salt, max_age=_ENTRY_SECONDS)
             usable = (
@@ -190,9 +190,10 @@ class AccountInfo(sdk.UrlPoolAccountInfo):
 
     def store(self) -> None:
         """Let other processes use what this one authorized."""
-        if self._shared:
+        if self._cache_alias is not None:
             entry = signing.dumps(self._data, salt=self._salt)
-            quietly("set", cache_key("account", self._salt), entry, _ENTRY_SECONDS)
+            key = cache_key("account", self._salt)
+            quietly("set", key, entry, _ENTRY_SECONDS, alias=self._cache_alias)
 
     def _is_of_the_realm(self, url: str) -> bool:
         found = urlsplit(url)

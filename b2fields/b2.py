@@ -41,12 +41,15 @@ _PAGE = 1000  # B2 bills listings by the thousand entries (B2 docs, b2_list_file
 
 @dataclass(frozen=True)
 class Account:
-    """Which account to use, and where. The key is left out of the representation."""
+    """Which account to use, where, and in which of Django's caches its tokens are shared, if in any.
+
+    The key is left out of the representation.
+    """
 
     realm: str
     key_id: str
     key: str = field(repr=False)
-    shared: bool = True
+    cache_alias: str | None = "default"
 
 
 class Bucket(NamedTuple):
@@ -108,7 +111,7 @@ class Client:
                 from b2fields import account as fitted
 
                 a = self.account
-                self._api = fitted.open_api(fitted.AccountInfo(a.realm, a.key_id, a.key, a.shared))
+                self._api = fitted.open_api(fitted.AccountInfo(a.realm, a.key_id, a.key, a.cache_alias))
             return self._api
 
     def _ask(self, bucket: str, name: str | None, call: Callable[[Session], _T]) -> _T:

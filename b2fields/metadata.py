@@ -8,7 +8,6 @@ from urllib.parse import unquote_plus
 
 from django.conf import settings
 from django.core.cache import caches
-from django.core.cache.backends.base import BaseCache
 
 from b2fields.exceptions import InvalidMetadata
 
@@ -104,12 +103,6 @@ def checked_info(metadata: Mapping[str, str], full_name: str) -> dict[str, str]:
     return info
 
 
-def cache() -> BaseCache:
-    """Return the Django cache that B2FIELDS_ACCOUNT_INFO names, which also keeps metadata."""
-    options: dict[str, str] = settings.B2FIELDS_ACCOUNT_INFO
-    return caches[options.get("alias", "default")]
-
-
 def cache_key(kind: str, *parts: str) -> str:
     """Return a key that tells neither account nor file name, and that memcached accepts."""
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -146,10 +139,11 @@ def release(*space: str) -> None:
     quietly("delete", cache_key("name", *space))
 
 
-def quietly(method: str, *arguments: Any) -> Any:
-    """Use the cache; one that is down makes us slower, never wrong."""
+def quietly(method: str, *arguments: Any, alias: str | None = None) -> Any:
+    """Use a cache, by default that of B2FIELDS_ACCOUNT_INFO; one that is down makes us slower, never wrong."""
+    options: dict[str, str] = settings.B2FIELDS_ACCOUNT_INFO
     try:
-        return getattr(cache(), method)(*arguments)
+        return getattr(caches[alias or options.get("alias", "default")], method)(*arguments)
     except Exception:
         logger.warning("Django's cache does not answer; b2fields goes on without it.", exc_info=True)
         return None

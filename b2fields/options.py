@@ -163,7 +163,7 @@ class ConfiguredStorage(_Deconstructible):
             str(self._option("realm")).rstrip("/"),
             self._credential("application_key_id"),
             self._credential("application_key"),
-            shared=kind == "cache",
+            cache_alias=account_info.get("alias", "default") if kind == "cache" else None,
         )
 
     def _credential(self, option: str) -> str:

@@ -4,6 +4,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.core.cache import caches
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
@@ -269,6 +270,19 @@ def test_account_info_in_memory_leaves_no_authorization_in_the_cache(emulator, s
     cache.clear()
     save()
     assert not cache._cache
+
+
+def test_a_storage_may_share_its_authorization_in_a_cache_of_its_own(emulator, settings):
+    backend = "django.core.cache.backends.locmem.LocMemCache"
+    settings.CACHES = {
+        "default": {"BACKEND": backend, "LOCATION": "default"},
+        "tokens": {"BACKEND": backend, "LOCATION": "tokens"},
+    }
+    settings.B2FIELDS_METADATA_TIMEOUT = 0
+    options = {"account_info": {"type": "cache", "alias": "tokens"}}
+    B2Storage(overwrite=True, **options).save("a.txt", content())
+    assert len(caches["tokens"]._cache) == 1
+    assert not caches["default"]._cache
 
 
 def test_a_cache_that_is_down_makes_it_slower_and_not_wrong(emulator, settings):
