@@ -140,7 +140,7 @@ def release(*space: str) -> None:
 
 
 def quietly(method: str, *arguments: Any, alias: str | None = None) -> Any:
-    """Use a cache, by default that of B2FIELDS_ACCOUNT_INFO; one that is down makes us slower, never wrong."""
+    """Use a cache, that of B2FIELDS_ACCOUNT_INFO if none is named; one that is down makes us only slower."""
     options: dict[str, str] = settings.B2FIELDS_ACCOUNT_INFO
     try:
         return getattr(caches[alias or options.get("alias", "default")], method)(*arguments)
