@@ -44,11 +44,24 @@ _ENTRY_KEYS = {
 _deadline: ContextVar[float | None] = ContextVar("b2fields_deadline", default=None)
 
 
+_sends_file: ContextVar[bool] = ContextVar("b2fields_sends_file", default=False)
+
+
 @contextmanager
 def deadline() -> Iterator[None]:
     """Begin no further try of the requests within, once B2FIELDS_DEADLINE seconds are over."""
     seconds: float = settings.B2FIELDS_DEADLINE
     token = _deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+@contextmanager
+def no_deadline() -> Iterator[None]:
+    """Let each request within have its own time only: what takes long because there is much to do."""
+    token = _deadline.set(None)
     try:
         yield
     finally:
@@ -67,9 +80,19 @@ class Http(sdk.B2Http):
     attributes, and calls this method, on the instance; it offers no setting for them.
     """
 
+    def request(self, method: Any, url: str, headers: dict[str, str], *args: Any, **kwargs: Any) -> Any:
+        # urllib3 sends the body within the time to connect, which is for files too short.
+        token = _sends_file.set("X-Bz-Content-Sha1" in headers)
+        try:
+            return super().request(method, url, headers, *args, **kwargs)
+        finally:
+            _sends_file.reset(token)
+
     @property
     def _connect_timeout(self) -> float:
         limit: float = settings.B2FIELDS_CONNECT_TIMEOUT
+        if _sends_file.get():
+            limit = max(limit, settings.B2FIELDS_READ_TIMEOUT)
         return max(0.1, min(limit, seconds_left()))
 
     @property

@@ -11,7 +11,9 @@ import io
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from django.core.signals import setting_changed
@@ -203,9 +205,12 @@ class Client:
         body: Any = (
             sdk.UploadSourceBytes(source) if isinstance(source, bytes) else sdk.UploadSourceLocalFile(source)
         )
-        version = sdk.Bucket(self.api, bucket_id).upload(
-            body, name, content_type=content_type, file_info=info
-        )
+        from b2fields.account import no_deadline
+
+        with no_deadline():
+            version = sdk.Bucket(self.api, bucket_id).upload(
+                body, name, content_type=content_type, file_info=info
+            )
         return FileMetadata.from_version(version.as_dict())
 
     def get(
@@ -250,23 +255,31 @@ class Client:
         Removing only the newest version would bring the one before it back under the same name.
         """
         bucket_id = self.bucket(bucket).id
+        start: tuple[str | None, str | None] = (name, None)
+        while start[0] == name:
+            page = self._ask(
+                bucket, name, partial(_list_versions, bucket_id=bucket_id, start=start, prefix=name)
+            )
+            start = (page["nextFileName"], page["nextFileId"])
+            # The oldest first: whatever interrupts this, no older version becomes the current one.
+            for version in reversed(page["files"]):
+                # An unfinished large file ("start") is no version yet: it is for its uploader to cancel.
+                if version["fileName"] == name and version["action"] != "start":
+                    self._ask(bucket, name, partial(_delete_version, file_id=version["fileId"], name=name))
 
-        def remove(session: Session) -> None:
-            from b2sdk.v3.exception import FileNotPresent
 
-            start: tuple[str | None, str | None] = (name, None)
-            while start[0] == name:
-                page = session.list_file_versions(bucket_id, *start, _PAGE, name)
-                for version in page["files"]:
-                    # An unfinished large file ("start") is no version yet: it is for its uploader to cancel.
-                    if version["fileName"] == name and version["action"] != "start":
-                        try:
-                            session.delete_file_version(version["fileId"], name)
-                        except FileNotPresent:  # another process was faster
-                            continue
-                start = (page["nextFileName"], page["nextFileId"])
+def _list_versions(
+    session: Session, bucket_id: str, start: tuple[str | None, str | None], prefix: str
+) -> dict[str, Any]:
+    page: dict[str, Any] = session.list_file_versions(bucket_id, *start, _PAGE, prefix)
+    return page
 
-        self._ask(bucket, name, remove)
+
+def _delete_version(session: Session, file_id: str, name: str) -> None:
+    from b2sdk.v3.exception import FileNotPresent
+
+    with suppress(FileNotPresent):  # another process was faster
+        session.delete_file_version(file_id, name)
 
 
 def _upload_small(

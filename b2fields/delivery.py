@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any, Self
+from weakref import ref
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
@@ -45,8 +47,9 @@ def proxy(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponseBa
         # Django's cache middleware would keep it, and hand it to visitors who have no copy.
         request._cache_update_cache = False  # type: ignore[attr-defined]
     if headers["Cache-Control"].startswith("public"):
-        # Sessions, messages and the like set cookies on any response; a cache would hand theirs around.
-        response.__dict__["set_cookie"] = _set_no_cookie
+        # Weakly, since a response that Django drops, as when a client leaves early, must go at once
+        # and take its connection to B2 with it.
+        response.__dict__["set_cookie"] = partial(_set_cookie_privately, ref(response))
     for header, value in headers.items():
         response.headers[header] = value
     return response
@@ -69,19 +72,18 @@ def _answer(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponse
             # While the size is unknown, a range may end beyond it: B2 cuts it.
             byte_range = http.parse_range(header, known.size if known else http.MAX_FILE_SIZE)
         except http.UnsatisfiableRange:
-            return _unsatisfiable(request, storage.metadata(name))
+            return _unsatisfiable(request, storage, name, known)
     try:
         download = storage.download(name, *(byte_range or ()))
     except EOFError:
-        return _unsatisfiable(request, storage.metadata(name))
+        return _unsatisfiable(request, storage, name, known)
     if unchanged := _unchanged(request, download.metadata):
         download.close()
         return unchanged
-    if byte_range is not None and not _range_is_current(request, download.metadata):
-        # B2 has another version than was known: the client's part of the file is of no use any more.
+    if byte_range is not None and known and known.file_id != download.metadata.file_id:
+        # The range, and If-Range, were read as for another version than B2 has.
         download.close()
-        byte_range = None
-        download = storage.download(name)
+        return _answer(request, storage, name)
     response = _with_validators(_streaming(request, download), download.metadata, download.length)
     if byte_range is not None:
         first, last, total = download.extent
@@ -113,11 +115,15 @@ def _range_is_current(request: HttpRequest, known: FileMetadata) -> bool:
     return condition in (None, http.etag_of(known.file_id), http_date(known.uploaded // 1000))
 
 
-def _unsatisfiable(request: HttpRequest, known: FileMetadata) -> HttpResponseBase:
+def _unsatisfiable(
+    request: HttpRequest, storage: B2Storage, name: str, known: FileMetadata | None
+) -> HttpResponseBase:
+    current = storage.look_up(name)
+    if known and known.file_id != current.file_id:
+        return _answer(request, storage, name)
     # The other conditions come first (RFC 9110, 13.2.2).
-    return _unchanged(request, known) or HttpResponse(
-        status=416, headers={"Content-Range": f"bytes */{known.size}"}
-    )
+    headers = {"Content-Range": f"bytes */{current.size}"}
+    return _unchanged(request, current) or HttpResponse(status=416, headers=headers)
 
 
 def _streaming(request: HttpRequest, download: Download) -> StreamingHttpResponse:
@@ -127,8 +133,12 @@ def _streaming(request: HttpRequest, download: Download) -> StreamingHttpRespons
     return StreamingHttpResponse(body)
 
 
-def _set_no_cookie(*args: Any, **kwargs: Any) -> None:
-    """Stand in for ``set_cookie``, which ``delete_cookie`` calls too."""
+def _set_cookie_privately(reference: ref[HttpResponseBase], *args: Any, **kwargs: Any) -> None:
+    """Set a cookie, as sessions and messages do on any response, and keep both out of shared caches."""
+    response = reference()
+    assert response is not None  # noqa: S101 - it is its method that was called
+    response.headers["Cache-Control"] = "private, no-cache"
+    type(response).set_cookie(response, *args, **kwargs)
 
 
 def _release_database() -> None:

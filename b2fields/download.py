@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from b2fields.b2 import Client
 from b2fields.exceptions import B2FieldsError, DamagedFile
@@ -15,11 +15,25 @@ _RESUMPTIONS = 2
 _PROGRESS = 1024 * 1024
 
 
+class Digest(Protocol):
+    """A hash such as hashlib makes."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
+def sha1() -> Digest:
+    """Return the hash that B2 keeps of every file."""
+    return hashlib.sha1(usedforsecurity=False)
+
+
 class Download:
     """One request for a file, or for its bytes *first* to *last*, and the stream of its answer.
 
-    Raises FileMissing, and EOFError when the file ends before *first*. With *verify*, the end of a
-    whole file raises DamagedFile unless the SHA-1 is the stored one.
+    With *file_id*, of that version whatever was uploaded since. *digest* is a SHA-1 that has seen all
+    bytes before *first*; with it, the end of the file raises DamagedFile unless it is the stored one.
+    Raises FileMissing, and EOFError when the file ends before *first*.
     """
 
     def __init__(
@@ -30,10 +44,11 @@ class Download:
         first: int = 0,
         last: int | None = None,
         *,
-        verify: bool = False,
+        file_id: str | None = None,
+        digest: Digest | None = None,
     ) -> None:
         self._client, self._bucket, self._name = client, bucket, name
-        answer = client.get(bucket, name, first, last)
+        answer = client.get(bucket, name, first, last, file_id)
         if answer is None:
             raise EOFError(f"{name!r} ends before byte {first}.")
         self._response, self.extent, self.metadata = answer
@@ -46,8 +61,7 @@ class Download:
         end = self.extent.total - 1
         if self.extent[:2] != (first, end if last is None else min(last, end)):
             self._damaged("with other bytes than were asked for")
-        whole = first == 0 and self.extent.last == end
-        self._digest = hashlib.sha1(usedforsecurity=False) if verify and whole else None
+        self.digest = digest
 
     @property
     def length(self) -> int:
@@ -69,12 +83,10 @@ class Download:
         finally:
             self._end_reading()
         self.position += len(data)
-        if self._digest is not None:
-            self._digest.update(data)
-            if self.position == self.extent.total and self.metadata.sha1 not in (
-                None,
-                self._digest.hexdigest(),
-            ):
+        if self.digest is not None:
+            self.digest.update(data)
+            at_the_end = self.position == self.extent.total
+            if at_the_end and self.metadata.sha1 not in (None, self.digest.hexdigest()):
                 self._damaged("with another SHA-1 than was stored")
         return data
 

@@ -32,6 +32,9 @@ class B2FieldFile(FieldFile):
     _committed: bool
 
     def save(self, name: str, content: File[Any], save: bool = True) -> None:
+        if getattr(content, "name", None) is None:
+            # ImageField takes a file without a name for none, and would leave its dimensions out.
+            content.name = name
         usual = self.storage
         self.storage = self.field.storage_for(self.instance, name)
         try:
@@ -141,7 +144,12 @@ class B2FileField(models.FileField):
 
     @storage.setter
     def storage(self, value: object) -> None:
-        """Ignore what FileField.__init__ assigns."""
+        # FileField.__init__ assigns its default, which is not for us.
+        if "_declared_storage" in self.__dict__:
+            raise TypeError(
+                f"{self.label} takes its storage as an argument. To test without B2, start the emulator and "
+                "set B2FIELDS_REALM."
+            )
 
     def _build(self, declared: object) -> B2Storage:
         base = B2Storage() if declared is None else declared() if callable(declared) else declared

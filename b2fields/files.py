@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.files.base import File
 
-from b2fields.download import CHUNK, Download
+from b2fields.download import CHUNK, Download, sha1
 
 if TYPE_CHECKING:
     from b2fields.storage import B2Storage
@@ -31,8 +31,8 @@ _MOST_BLOCKS = 32
 class B2Reader(io.BufferedIOBase):
     """Read a stored file at any place; nothing is sent before the first read.
 
-    Reading from start to end is one request, and its SHA-1 is verified. After a seek, or for a few
-    bytes of the header, ranges are fetched with a growing read-ahead and kept in a small buffer.
+    Reading from start to end is one request, two if it is by small pieces, and its SHA-1 is verified.
+    After a seek ranges are fetched, with a read-ahead that grows, and kept in a small buffer.
     """
 
     def __init__(self, storage: B2Storage, name: str) -> None:
@@ -42,6 +42,7 @@ class B2Reader(io.BufferedIOBase):
         self._buffer = b""
         self._buffer_start = 0
         self._blocks = 1
+        self._file_id: str | None = None
 
     def readable(self) -> bool:
         return True
@@ -150,17 +151,21 @@ class B2Reader(io.BufferedIOBase):
                 return stream.read(size)
             if self._position >= stream.extent.total:
                 return b""
-        known = self._storage.known_metadata(self._name)
-        if known is not None and self._position >= known.size:
-            return b""
+        # What has read on from the start beyond one block goes on to the end, verified all along.
+        digest = sha1() if self._position == 0 else stream.digest if stream and goes_on else None
+        reads_all = digest is not None and self._position > 0
         self._blocks = min(self._blocks * 2, _MOST_BLOCKS) if stream and goes_on else 1
-        to_the_end = whole or (goes_on and size >= _STREAM_FROM) or self._blocks == _MOST_BLOCKS
+        to_the_end = whole or reads_all or (goes_on and size >= _STREAM_FROM) or self._blocks == _MOST_BLOCKS
         last = None if to_the_end else self._position + max(size, self._blocks * _BLOCK) - 1
         self._drop_stream()
         try:
-            self._stream = self._storage.download(self._name, self._position, last, verify=True)
+            self._stream = self._storage.download(
+                self._name, self._position, last, file_id=self._file_id, digest=digest
+            )
         except EOFError:
             return b""
+        # All reads are of one version, whatever is uploaded under the name meanwhile.
+        self._file_id = self._stream.metadata.file_id
         return self._stream.read(size)
 
     def _drop_stream(self) -> None:
@@ -209,7 +214,7 @@ class B2File(_File):
         # B2 changes no stored file: "a" and "r+" begin with a copy of it, and upload the whole.
         stored = None
         if kind.startswith("r") or (kind.startswith("a") and self._storage.exists(name)):
-            stored = self._storage.download(name, verify=True)
+            stored = self._storage.download(name, digest=sha1())
         limit: int = settings.B2FIELDS_MAX_MEMORY_SIZE
         spool = tempfile.SpooledTemporaryFile(max_size=limit)  # noqa: SIM115 - closed by close()
         try:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Self
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage, storages
 from django.utils.deconstruct import deconstructible
 from django.utils.module_loading import import_string
@@ -183,9 +185,17 @@ class ConfiguredStorage(_Deconstructible):
     @property
     def alias(self) -> str | None:
         """The name under which settings.STORAGES declares this storage, if it does."""
-        for alias, parameters in settings.STORAGES.items():
-            # By its class first, so that no other storage is built.
-            backend = import_string(parameters["BACKEND"])
-            if isinstance(self, backend) and storages[alias] is self:
-                return str(alias)
+        for alias in settings.STORAGES:
+            with suppress(ImproperlyConfigured):  # of an alias that cannot be built
+                if is_b2_alias(alias) and storages[alias] is self:
+                    return str(alias)
         return None
+
+
+def is_b2_alias(alias: str) -> bool:
+    """Tell whether STORAGES declares a storage of ours under this alias, without building it."""
+    try:
+        backend = import_string(settings.STORAGES[alias]["BACKEND"])
+    except ImportError:
+        return False
+    return isinstance(backend, type) and issubclass(backend, ConfiguredStorage)

@@ -49,7 +49,7 @@ def level_allows(level: str, request: HttpRequest) -> bool:
     user = getattr(request, "user", None)
     if user is None or not (user.is_authenticated and user.is_active):
         return False
-    return level == "login" or bool(user.is_staff)
+    return level == "login" or bool(getattr(user, "is_staff", False))
 
 
 def row_allows(access: object, request: HttpRequest, instance: object) -> bool:

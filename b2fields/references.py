@@ -1,15 +1,17 @@
 """Which rows hold a file: the models are asked, never the name itself."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from django.apps import apps
 from django.conf import DEFAULT_STORAGE_ALIAS, settings
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.core.files.storage import default_storage, storages
-from django.db import models
+from django.db import DatabaseError, connections, models
 
 from b2fields import policy
 from b2fields.fields import B2FileField
+from b2fields.options import is_b2_alias
 from b2fields.storage import B2Storage
 
 AnyFileField = models.FileField
@@ -41,7 +43,7 @@ def find_field(label: str) -> B2FileField | None:
 
 def find_alias(alias: str) -> B2Storage | None:
     """Return the B2 storage that STORAGES declares under this alias."""
-    if alias not in settings.STORAGES:
+    if alias not in settings.STORAGES or not is_b2_alias(alias):
         return None
     storage = storages[alias]
     return storage if isinstance(storage, B2Storage) else None
@@ -56,8 +58,15 @@ def rows(field: AnyFileField, name: str) -> Iterator[models.Model]:
 
 def is_held(field: AnyFileField, name: str) -> bool:
     """Tell whether a row's *field* is exactly this name."""
-    held = field.model._base_manager.filter(**{field.attname: name}).values_list(field.attname, flat=True)
-    return any(str(value) == name for value in held)
+    manager = field.model._base_manager
+    try:
+        held = manager.filter(**{field.attname: name}).values_list(field.attname, flat=True)
+        return any(str(value) == name for value in held)
+    except DatabaseError:
+        connection = connections[manager.db]
+        if field.model._meta.db_table in connection.introspection.table_names():
+            raise
+        return False  # Between a deployment and its migration there is no such table, and no row.
 
 
 def is_held_by_stricter(storage: B2Storage, name: str, field: B2FileField | None = None) -> bool:
@@ -97,9 +106,11 @@ def plain_fields_on(storage: B2Storage) -> Iterator[AnyFileField]:
 
 def shares_its_place(storage: B2Storage) -> bool:
     """Tell whether other policies store within the same names of the same bucket."""
-    others: list[B2FileField | B2Storage] = list(b2_fields())
-    aliased = (find_alias(alias) for alias in settings.STORAGES)
-    others += [other for other in aliased if other and other is not storage]
+    others: list[AnyFileField | B2Storage] = list(_file_fields())
+    for alias in settings.STORAGES:
+        # What cannot be built has stored nothing.
+        with suppress(ImproperlyConfigured):
+            others += [other] if (other := find_alias(alias)) else []
     beside = (_storage_beside(other, storage) for other in others)
     return any(other is not None and _overlap(other.location, storage.location) for other in beside)
 

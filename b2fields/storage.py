@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.crypto import get_random_string
 
 from b2fields import metadata, names
-from b2fields.download import Download
+from b2fields.download import Digest, Download
 from b2fields.exceptions import FileMissing, NotConfigured, PolicyConflict
 from b2fields.files import B2File, upload_source
 from b2fields.http import content_type_of
@@ -24,6 +25,8 @@ from b2fields.options import ConfiguredStorage
 
 # Longer than any save between finding its name free and having uploaded what Django put in memory.
 _RESERVATION_SECONDS = 120
+# That of the save at hand, which Django does not tell _save.
+_max_length: ContextVar[int | None] = ContextVar("b2fields_max_length", default=None)
 
 
 class B2Storage(ConfiguredStorage):
@@ -74,14 +77,16 @@ class B2Storage(ConfiguredStorage):
 
     def metadata(self, name: str) -> FileMetadata:
         """Return what is known of a file: from the cache, else by one request. Raises FileMissing."""
-        known = self.known_metadata(name)
-        if known is None:
-            full_name = self.full_name(name)
-            if not names.exact(name):
-                raise FileMissing("An empty name is no file.")
-            known = self.client.head(self.bucket, full_name)
-            self.remember(name, known)
-        return known
+        return self.known_metadata(name) or self.look_up(name)
+
+    def look_up(self, name: str) -> FileMetadata:
+        """Ask B2 what it knows of a file: one request, whose answer is remembered. Raises FileMissing."""
+        full_name = self.full_name(name)
+        if not names.exact(name):
+            raise FileMissing("An empty name is no file.")
+        found = self.client.head(self.bucket, full_name)
+        self.remember(name, found)
+        return found
 
     def known_metadata(self, name: str) -> FileMetadata | None:
         """Return what is known of a file without asking B2."""
@@ -100,16 +105,31 @@ class B2Storage(ConfiguredStorage):
         return B2File(self, name, mode)
 
     def download(
-        self, name: str, first: int = 0, last: int | None = None, *, verify: bool = False
+        self,
+        name: str,
+        first: int = 0,
+        last: int | None = None,
+        *,
+        file_id: str | None = None,
+        digest: Digest | None = None,
     ) -> Download:
-        """Begin to read a file; what its answer tells is remembered. See Download for what it raises."""
+        """Begin to read a file; what its answer tells is remembered. See Download for the arguments."""
         try:
-            download = Download(self.client, self.bucket, self.full_name(name), first, last, verify=verify)
+            download = Download(
+                self.client, self.bucket, self.full_name(name), first, last, file_id=file_id, digest=digest
+            )
         except FileMissing:
             metadata.forget(*self._space(name))
             raise
         self.remember(name, download.metadata)
         return download
+
+    def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
+        token = _max_length.set(max_length)
+        try:
+            return super().save(name, content, max_length)
+        finally:
+            _max_length.reset(token)
 
     def _save(self, name: str, content: File[Any]) -> str:
         if self._unique_names or self._option("overwrite"):
@@ -117,7 +137,8 @@ class B2Storage(ConfiguredStorage):
         # B2 never refuses a name that exists, so two savers of one new name, both told that it is
         # free, settle here who may have it; the reservation outlives their looking.
         while not metadata.reserve(_RESERVATION_SECONDS, *self._space(name)):
-            name = self.get_available_name(self.get_alternative_name(*posixpath.splitext(name)))
+            alternative = self.get_alternative_name(*posixpath.splitext(name))
+            name = self.get_available_name(alternative, _max_length.get())
         try:
             return self.upload(name, content)
         except BaseException:

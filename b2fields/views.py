@@ -69,7 +69,8 @@ def _alias_grants(request: HttpRequest, storage: B2Storage, name: str) -> bool:
     """Decide for a storage that stands alone in STORAGES, under plain file fields or none.
 
     Where other policies store within the same names, only a row of a plain file field on this very
-    storage tells its files from theirs; where none does, the storage's own level is enough.
+    storage tells its files from theirs; where none does, the storage's own policy is enough, and a
+    callable is asked with None for the row.
     """
     for field in references.plain_fields_on(storage):
         if _row_grants(request, storage, references.rows(field, name)):
