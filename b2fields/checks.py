@@ -6,9 +6,10 @@ import django
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import NoReverseMatch, reverse
 
-from b2fields import policy, references
-from b2fields.exceptions import NotConfigured
+from b2fields import metadata, policy, references
+from b2fields.exceptions import InvalidMetadata, NotConfigured
 from b2fields.storage import B2Storage
 
 # Earlier ones ignore Cache-Control in mixed case and send session cookies with public responses.
@@ -60,6 +61,33 @@ def check_fields_have_buckets(**kwargs: Any) -> list[CheckMessage]:
                     )
                 )
     return found
+
+
+@register()
+def check_routes(**kwargs: Any) -> list[CheckMessage]:
+    if not getattr(settings, "ROOT_URLCONF", None) or not any(references.b2_fields()):
+        return []
+    try:
+        reverse("b2fields:public", args=["label", "name"])
+    except NoReverseMatch:
+        return [
+            Warning(
+                "The URLs of b2fields are not installed, so no file has a URL.",
+                hint='Add path("", include("b2fields.urls")) to the urlconf.',
+                id="b2fields.W010",
+            )
+        ]
+    return []
+
+
+@register()
+def check_metadata(**kwargs: Any) -> list[CheckMessage]:
+    try:
+        metadata.checked_info(settings.B2FIELDS_METADATA, "")
+    except InvalidMetadata as error:
+        hint = "Correct or remove this key of B2FIELDS_METADATA."
+        return [Error(str(error), hint=hint, id="b2fields.E011")]
+    return []
 
 
 @register(deploy=True)

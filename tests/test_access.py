@@ -6,7 +6,16 @@ import pytest
 from django.core.files.base import ContentFile
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from tests.legal.models import AnnualReport, Archive, Attachment, Contract, Report, ReportProxy, Ruling
+from tests.legal.models import (
+    AnnualReport,
+    Archive,
+    Attachment,
+    Contract,
+    Payslip,
+    Report,
+    ReportProxy,
+    Ruling,
+)
 from tests.serving import LEVELS, ROUTES, body_of, full_name, hold, path_of, put, signed_in, store, told
 
 pytestmark = pytest.mark.django_db
@@ -585,6 +594,32 @@ def test_the_name_of_a_plain_field_of_a_stricter_storage_opens_nothing(
     assert answers == MISSING[LEVELS[laxer]]
     assert spent == []
     assert outcome(clients["staff"], "/b2s/default/theirs/secret.txt") == 200
+
+
+def test_an_alias_serves_no_file_of_a_plain_field_on_a_storage_without_alias(
+    visitors, emulator, bucket, settings
+):
+    default_storage(settings, access="login")
+    put(emulator, bucket, "payroll/orphan.txt")
+    put(emulator, bucket, "payroll/held.txt")
+    Payslip.objects.create(file="held.txt")
+    member = signed_in(visitors["member"])
+    with emulator.counted() as spent:
+        for name in ("orphan.txt", "held.txt"):
+            assert outcome(member, f"/b2l/default/payroll/{name}") == 404
+    assert spent == []
+
+
+def test_an_alias_that_cannot_be_built_is_no_matter_of_the_others(visitors, emulator, bucket, settings):
+    default_storage(settings, access="login")
+    settings.STORAGES |= {
+        "gone": {"BACKEND": "no.such.module"},
+        "odd": {"BACKEND": "b2fields.B2Storage", "OPTIONS": {"x": 1}},
+    }
+    put(emulator, bucket, "a.txt")
+    Attachment.objects.create(file="a.txt")
+    assert Attachment.objects.get().file.url == "/b2l/default/a.txt"
+    assert outcome(signed_in(visitors["member"]), "/b2l/default/a.txt") == 200
 
 
 # Methods

@@ -226,6 +226,7 @@ def test_a_key_that_may_not_write_says_so(emulator, bucket):
     [
         pytest.param("B2FIELDS_ACCESS", "everybody", "b2fields.E004", id="an unknown default access"),
         pytest.param("B2FIELDS_BUCKETS", {"stuff": "x"}, "b2fields.E005", id="a bucket for an unknown level"),
+        pytest.param("B2FIELDS_METADATA", {"a key": "x"}, "b2fields.E011", id="metadata B2 would refuse"),
     ],
 )
 def test_check_finds(settings, setting, value, check_id):
@@ -240,6 +241,12 @@ def test_check_warns_of_fields_without_a_bucket(settings):
     assert Contract._meta.get_field("scan") in [warning.obj for warning in warnings]
     settings.B2FIELDS_BUCKET = "acme"
     assert not [warning for warning in run_checks() if warning.id == "b2fields.W008"]
+
+
+def test_check_warns_of_routes_that_are_not_installed(settings):
+    assert not [warning for warning in run_checks() if warning.id == "b2fields.W010"]
+    settings.ROOT_URLCONF = "tests.empty_urls"
+    assert [warning.id for warning in run_checks()].count("b2fields.W010") == 1
 
 
 def test_check_deploy_warns_of_a_missing_key(settings):

@@ -109,6 +109,12 @@ def test_a_field_refuses_a_storage_that_is_not_B2(settings):
         field.storage  # noqa: B018
 
 
+def test_a_field_takes_no_other_storage_later():
+    field = declare(B2FileField())
+    with pytest.raises(TypeError, match=r"legal\.model\.file takes its storage as an argument"):
+        field.storage = B2Storage()
+
+
 @pytest.mark.parametrize(
     ("field", "check_id"),
     [
@@ -302,6 +308,14 @@ def test_an_image_fills_its_dimension_fields_from_the_upload(emulator):
     assert (picture.width, picture.height) == (12, 7)
     assert "b2_download_file_by_name" not in operations
     assert picture.image.read() == png(12, 7)
+
+
+def test_an_image_without_a_name_of_its_own_fills_them_too(emulator):
+    picture = Picture()
+    with emulator.counted() as operations:
+        picture.image.save("a.png", ContentFile(png(12, 7)))
+    assert (picture.width, picture.height) == (12, 7)
+    assert "b2_download_file_by_name" not in operations
 
 
 def test_loading_rows_with_images_asks_B2_for_nothing(emulator):

@@ -61,6 +61,13 @@ def test_reading_from_start_to_end_is_one_request(storage, stored, emulator, cou
     assert count() == (1, len(CONTENT))
 
 
+def test_reading_by_small_pieces_is_two_requests(storage, stored, emulator, count):
+    emulator.clear()
+    with storage.open(stored) as file:
+        assert b"".join(iter(lambda: file.read(4096), b"")) == CONTENT
+    assert count() == (2, len(CONTENT))
+
+
 def test_reading_here_and_there_gives_the_right_bytes(storage, stored):
     numbers = random.Random(2)
     expected, file = io.BytesIO(CONTENT), storage.open(stored)
@@ -179,6 +186,31 @@ def test_bytes_that_differ_from_the_stored_ones_are_an_error(storage, stored, em
     emulator.fault("b2_download_file_by_name", corrupt=True)
     with pytest.raises(DamagedFile, match="another SHA-1"):
         storage.open(stored).read()
+
+
+def test_reading_by_small_pieces_is_verified_too(storage, stored, emulator):
+    emulator.fault("b2_download_file_by_name", corrupt=True)
+    with storage.open(stored) as file, pytest.raises(DamagedFile, match="another SHA-1"):
+        list(iter(lambda: file.read(4096), b""))
+
+
+def test_a_reader_reads_one_version(emulator):
+    storage = B2Storage(overwrite=True)
+    storage.save("a.bin", ContentFile(CONTENT))
+    file = storage.open("a.bin")
+    begin = file.read(100)
+    storage.save("a.bin", ContentFile(CONTENT[::-1]))
+    assert begin + file.read() == CONTENT
+    assert storage.open("a.bin").read() == CONTENT[::-1]
+
+
+def test_a_file_that_was_empty_once_is_read_as_it_is_now(storage, settings):
+    storage.save("a.txt", ContentFile(b""))
+    overwriting = B2Storage(overwrite=True)
+    settings.B2FIELDS_METADATA_TIMEOUT = 0  # as another process would, whose cache is its own
+    overwriting.save("a.txt", ContentFile(b"content"))
+    settings.B2FIELDS_METADATA_TIMEOUT = 3600
+    assert storage.open("a.txt").read() == b"content"
 
 
 # Writing

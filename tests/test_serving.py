@@ -8,10 +8,11 @@ from contextlib import suppress
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.utils.http import http_date, parse_http_date
 
 from b2fields.exceptions import DamagedFile
-from tests.legal.models import Contract
+from tests.legal.models import Archive, Contract
 from tests.serving import (
     AUTHORIZE,
     GET,
@@ -222,6 +223,54 @@ def test_a_response_that_sets_a_cookie_is_never_public(prepare, method, reader, 
         response = getattr(reader, method)(url, headers=headers)
         body_of(response)
         assert not (response.cookies and "public" in response.headers["Cache-Control"])
+
+
+def visits(get_response):
+    """A middleware that asks who it was, and counts in the session, after each response."""
+
+    def middleware(request):
+        response = get_response(request)
+        request.session["visits"] = request.session.get("visits", 0) + 1
+        response.set_cookie("last-user", str(request.user))
+        return response
+
+    return middleware
+
+
+def test_a_public_file_leaves_the_session_to_the_middleware(file, settings, visitors):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.test_serving.visits"]
+    url = file("public")
+    client = signed_in(visitors["member"])
+    for _ in range(3):
+        response = client.get(url)
+        assert body_of(response) == DATA
+        assert response.cookies["last-user"].value == "member"
+        assert response.headers["Cache-Control"] == "private, no-cache"
+    assert client.session["visits"] == 3
+
+
+def test_a_range_is_that_of_the_version_that_b2_has_now(reader, file, emulator, bucket):
+    url = file()
+    know(reader, url)
+    put(emulator, bucket, "a.txt", b"x" * 2000 + b"the end")
+    response = reader.get(url, headers={"Range": "bytes=-7"})
+    assert (response.status_code, body_of(response)) == (206, b"the end")
+    put(emulator, bucket, "a.txt", b"x" * 5000)
+    response = reader.get(url, headers={"Range": "bytes=4000-"})
+    assert (response.status_code, response.headers["Content-Range"]) == (206, "bytes 4000-4999/5000")
+    body_of(response)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_model_without_a_table_yet_holds_no_file(reader, file):
+    url = file("public")
+    with connection.schema_editor() as editor:
+        editor.delete_model(Archive)
+    try:
+        assert body_of(reader.get(url)) == DATA
+    finally:
+        with connection.schema_editor() as editor:
+            editor.create_model(Archive)
 
 
 def test_a_private_file_is_not_kept_by_djangos_cache(visitors, file, settings):

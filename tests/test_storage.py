@@ -138,6 +138,15 @@ def test_saves_of_one_new_name_at_once_do_not_overwrite_each_other(storage):
     assert [storage.open(name).read() for name in names] == contents
 
 
+def test_the_name_that_is_left_for_the_slower_save_fits_too(storage):
+    name = "x" * 36 + ".txt"
+    with ThreadPoolExecutor(6) as threads:
+        save = lambda number: storage.save(name, ContentFile(b"%d" % number), max_length=40)  # noqa: E731
+        names = list(threads.map(save, range(6)))
+    assert len(set(names)) == 6
+    assert all(len(name) <= 40 for name in names)
+
+
 def test_a_name_is_free_again_after_its_file_is_deleted_or_was_not_stored(storage, emulator):
     assert storage.save("a.txt", ContentFile(b"")) == "a.txt"
     storage.delete("a.txt")
@@ -277,6 +286,30 @@ def test_a_file_over_the_part_size_goes_up_in_parts_and_comes_back_verified(stor
         for chunk in file.chunks(1_000_000):
             digest.update(chunk)
     assert (stored.size, stored.sha1) == (size, digest.hexdigest())
+
+
+def test_an_upload_in_parts_may_take_longer_than_the_deadline_of_a_request(
+    storage, emulator, settings, tmp_path
+):
+    with (tmp_path / "large.bin").open("wb+") as file:
+        file.truncate(110_000_000)
+        storage.client.bucket(storage.bucket)
+        settings.B2FIELDS_DEADLINE = 0.5
+        emulator.fault("b2_finish_large_file", delay=0.7)
+        name = B2Storage().save("large.bin", File(file))
+    assert storage.size(name) == 110_000_000
+
+
+def test_a_deletion_that_is_interrupted_brings_no_older_version_back(emulator):
+    storage = B2Storage(overwrite=True)
+    for content in (b"old", b"older", b"new"):
+        storage.save("a.txt", ContentFile(content))
+    emulator.fault("b2_delete_file_version", skip=1, status=403, code="access_denied")
+    with pytest.raises(PermissionError):
+        storage.delete("a.txt")
+    assert storage.open("a.txt").read() == b"new"
+    storage.delete("a.txt")
+    assert not storage.exists("a.txt")
 
 
 def test_the_temporary_file_of_an_upload_is_used_up(storage):

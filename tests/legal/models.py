@@ -113,6 +113,12 @@ class Deed(models.Model):
     file = B2FileField(access="staff", storage=vault, blank=True)
 
 
+class Payslip(models.Model):
+    """Django's own field in a storage that STORAGES does not name."""
+
+    file = models.FileField(storage=B2Storage(location="payroll", access="staff"), blank=True)
+
+
 class Attachment(models.Model):
     """Django's own field, in whatever storage STORAGES calls the default one."""
 
