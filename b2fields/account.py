@@ -42,8 +42,6 @@ _ENTRY_KEYS = {
 }
 
 _deadline: ContextVar[float | None] = ContextVar("b2fields_deadline", default=None)
-
-
 _sends_file: ContextVar[bool] = ContextVar("b2fields_sends_file", default=False)
 
 
