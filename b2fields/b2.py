@@ -202,11 +202,11 @@ class Client:
     ) -> FileMetadata:
         import b2sdk.v3 as sdk
 
+        from b2fields.account import no_deadline
+
         body: Any = (
             sdk.UploadSourceBytes(source) if isinstance(source, bytes) else sdk.UploadSourceLocalFile(source)
         )
-        from b2fields.account import no_deadline
-
         with no_deadline():
             version = sdk.Bucket(self.api, bucket_id).upload(
                 body, name, content_type=content_type, file_info=info

@@ -32,7 +32,7 @@ class B2FieldFile(FieldFile):
     _committed: bool
 
     def save(self, name: str, content: File[Any], save: bool = True) -> None:
-        if getattr(content, "name", None) is None:
+        if isinstance(content, File) and content.name is None:
             # ImageField takes a file without a name for none, and would leave its dimensions out.
             content.name = name
         usual = self.storage

@@ -145,17 +145,19 @@ class B2Reader(io.BufferedIOBase):
     def _fetch(self, size: int, *, whole: bool) -> bytes:
         """Return bytes at the position, from the open stream or from a new one that fits how it is read."""
         stream = self._stream
-        goes_on = self._position == (stream.position if stream else 0)
+        goes_on = stream is not None and self._position == stream.position
         if stream and goes_on:
             if self._position <= stream.extent.last:
                 return stream.read(size)
             if self._position >= stream.extent.total:
                 return b""
         # What has read on from the start beyond one block goes on to the end, verified all along.
-        digest = sha1() if self._position == 0 else stream.digest if stream and goes_on else None
-        reads_all = digest is not None and self._position > 0
-        self._blocks = min(self._blocks * 2, _MOST_BLOCKS) if stream and goes_on else 1
-        to_the_end = whole or reads_all or (goes_on and size >= _STREAM_FROM) or self._blocks == _MOST_BLOCKS
+        from_start = self._position == 0
+        digest = sha1() if from_start else stream.digest if stream and goes_on else None
+        reads_all = digest is not None and not from_start
+        in_order = from_start or goes_on
+        self._blocks = min(self._blocks * 2, _MOST_BLOCKS) if goes_on else 1
+        to_the_end = whole or reads_all or (in_order and size >= _STREAM_FROM) or self._blocks == _MOST_BLOCKS
         last = None if to_the_end else self._position + max(size, self._blocks * _BLOCK) - 1
         self._drop_stream()
         try:

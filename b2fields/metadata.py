@@ -144,6 +144,6 @@ def quietly(method: str, *arguments: Any, alias: str | None = None) -> Any:
     options: dict[str, str] = settings.B2FIELDS_ACCOUNT_INFO
     try:
         return getattr(caches[alias or options.get("alias", "default")], method)(*arguments)
-    except Exception:
+    except Exception:  # Each cache backend raises the errors of its own client library.
         logger.warning("Django's cache does not answer; b2fields goes on without it.", exc_info=True)
         return None

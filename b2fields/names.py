@@ -38,11 +38,12 @@ def storable(name: str) -> str:
 
     Refuses what Django's storages refuse, in their words.
     """
-    folder, segment = posixpath.split(str(name).replace("\\", "/"))
+    kept = _REORDERING.sub("", unicodedata.normalize("NFC", str(name).replace("\\", "/")))
+    folder, segment = posixpath.split(kept)
     if ".." in folder.split("/"):
         raise SuspiciousFileOperation(f"Detected path traversal attempt in '{folder}'")
     validate_file_name(segment)
-    return exact(_REORDERING.sub("", unicodedata.normalize("NFC", str(name))))
+    return exact(kept)
 
 
 def valid_segment(segment: str) -> str:

@@ -121,7 +121,8 @@ class B2Storage(ConfiguredStorage):
         except FileMissing:
             metadata.forget(*self._space(name))
             raise
-        self.remember(name, download.metadata)
+        if file_id is None:  # else it may be an older version than the one that has the name now
+            self.remember(name, download.metadata)
         return download
 
     def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:

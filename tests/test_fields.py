@@ -5,6 +5,7 @@ import io
 import pickle
 import re
 import struct
+import tempfile
 import zlib
 
 import pytest
@@ -218,6 +219,14 @@ def saved_contract(**files):
 
 def test_a_file_assigned_to_an_instance_is_uploaded_when_the_row_is_saved(emulator):
     contract = saved_contract(scan=b"scan")
+    assert Contract.objects.get(pk=contract.pk).scan.read() == b"scan"
+
+
+def test_a_field_file_saves_a_bare_file_object(emulator):
+    contract = Contract()
+    with tempfile.SpooledTemporaryFile() as file:
+        file.write(b"scan")
+        contract.scan.save("a.txt", file)
     assert Contract.objects.get(pk=contract.pk).scan.read() == b"scan"
 
 

@@ -204,6 +204,24 @@ def test_a_reader_reads_one_version(emulator):
     assert storage.open("a.bin").read() == CONTENT[::-1]
 
 
+def test_what_is_known_of_a_file_is_not_that_of_an_older_version_which_is_still_read(emulator):
+    storage = B2Storage(overwrite=True)
+    storage.save("a.bin", ContentFile(CONTENT))
+    file = storage.open("a.bin")
+    file.read(100)
+    storage.save("a.bin", ContentFile(b"new"))
+    assert len(file.read()) == len(CONTENT) - 100
+    assert storage.size("a.bin") == 3
+
+
+def test_reading_again_from_the_start_is_one_request_too(storage, stored, count, emulator):
+    with storage.open(stored) as file:
+        file.read()
+        emulator.clear()
+        assert b"".join(file.chunks()) == CONTENT
+    assert count() == (1, len(CONTENT))
+
+
 def test_a_file_that_was_empty_once_is_read_as_it_is_now(storage, settings):
     storage.save("a.txt", ContentFile(b""))
     overwriting = B2Storage(overwrite=True)

@@ -206,6 +206,11 @@ def test_a_new_name_is_stored_in_NFC_and_without_marks_that_reorder_it(storage):
     assert storage.save("Vertra\u0308ge/a\u202egpj.exe", ContentFile(b"")) == "Vertr\u00e4ge/agpj.exe"
 
 
+def test_a_name_of_nothing_but_marks_is_refused(storage):
+    with pytest.raises(SuspiciousFileOperation, match="Could not derive file name"):
+        storage.save("folder/\u202e", ContentFile(b""))
+
+
 def test_an_empty_name_is_the_location_which_exists(storage):
     assert storage.exists("")
     with pytest.raises(FileNotFoundError):
