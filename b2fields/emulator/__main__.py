@@ -17,7 +17,7 @@ except ImportError:
 
 from b2fields.emulator import buckets, rules
 from b2fields.emulator.app import Emulator
-from b2fields.emulator.database import DataInUse
+from b2fields.emulator.database import DataInUse, OtherSchema
 from b2fields.emulator.errors import B2Error
 from b2fields.emulator.faults import Script
 from b2fields.emulator.server import bind, exit_on_signals, serve
@@ -29,13 +29,34 @@ ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - this only rea
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the emulator until it is told to stop."""
-    options = parse(arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m b2fields.emulator",
+        description="A local Backblaze B2: its native API over HTTP, its data in a directory.",
+    )
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    if options.key is None:
+        key_id, secret = os.environ.get("B2_APPLICATION_KEY_ID"), os.environ.get("B2_APPLICATION_KEY")
+        if bool(key_id) != bool(secret):
+            parser.error(
+                "set both B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY in the environment, or neither"
+            )
+        options.key = (key_id, secret) if key_id else None
+    run(options)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the emulator until it is told to stop; *options* are those of ``add_arguments``."""
     exit_on_signals()
     try:
         state = State(options.data)
     except DataInUse:
         fail(f"Another emulator uses {options.data}. Stop it, or choose another directory with --data.")
+    except OtherSchema:
+        fail(
+            f"Another version of the emulator made {options.data}. "
+            "Delete it, or choose another directory with --data."
+        )
     except (OSError, sqlite3.Error) as error:
         fail(f"Cannot keep data in {options.data}: {error}. Choose another directory with --data.")
     try:
@@ -55,11 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
         state.close()
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m b2fields.emulator",
-        description="A local Backblaze B2: its native API over HTTP, its data in a directory.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=port, default=8765, help="0 for a free one (default: %(default)s)")
     parser.add_argument(
@@ -90,15 +107,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--json", action="store_true", help="print one line of JSON when ready, instead of prose"
     )
-    options = parser.parse_args(arguments)
-    if options.key is None:
-        key_id, secret = os.environ.get("B2_APPLICATION_KEY_ID"), os.environ.get("B2_APPLICATION_KEY")
-        if bool(key_id) != bool(secret):
-            parser.error(
-                "set both B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY in the environment, or neither"
-            )
-        options.key = (key_id, secret) if key_id else None
-    return options
 
 
 def port(text: str) -> int:
@@ -166,6 +174,7 @@ Backblaze B2 emulator at {realm}, data in {options.data.resolve()}. Ctrl-C stops
   b2sdk      B2Api(InMemoryAccountInfo()).authorize_account("{key[0]}", "{key[1]}", "{realm}")
   b2         B2_ENVIRONMENT={realm} B2_APPLICATION_KEY_ID={key[0]} B2_APPLICATION_KEY={key[1]} b2 bucket list
   rclone     RCLONE_B2_ENDPOINT={realm} RCLONE_B2_ACCOUNT={key[0]} RCLONE_B2_KEY={key[1]} rclone lsd :b2:
+  boto3      endpoint_url="{realm}", any region: presigned URLs, by a key of b2_create_key (not the one above)
 """,
         flush=True,
     )

@@ -73,9 +73,22 @@ def create_key(call: Call) -> Json:
     expires = None
     if "validDurationInSeconds" in params:
         expires = call.state.now() + 1000 * params.number("validDurationInSeconds", None, 1, MAX_KEY_SECONDS)
-    key_id = f"000{call.state.account_id}{secrets.randbelow(10**10):010}"
+    key_id, secret = add_key(call.state, name, capabilities, bucket_ids, prefix, expires)
+    return _key(call, _row(call.state, key_id)) | {"applicationKey": secret}
+
+
+def add_key(
+    state: State,
+    name: str,
+    capabilities: list[str],
+    bucket_ids: list[str] | None = None,
+    prefix: str | None = None,
+    expires: int | None = None,
+) -> tuple[str, str]:
+    """Make an application key and return its id and its secret."""
+    key_id = f"000{secrets.token_hex(6)}{secrets.randbelow(10**10):010}"
     secret = "K000" + secrets.token_urlsafe(20)
-    call.state.database.run(
+    state.database.run(
         "INSERT INTO keys VALUES (?, ?, ?, 0, ?, ?, ?, ?)",
         key_id,
         secret,
@@ -85,7 +98,7 @@ def create_key(call: Call) -> Json:
         prefix,
         expires,
     )
-    return _key(call, _row(call.state, key_id)) | {"applicationKey": secret}
+    return key_id, secret
 
 
 def list_keys(call: Call) -> Json:

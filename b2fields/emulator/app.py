@@ -10,12 +10,13 @@ from urllib.parse import unquote
 
 from starlette.types import Receive, Scope, Send
 
-from b2fields.emulator import accounts, auth, control, downloads, rules, uploads
+from b2fields.emulator import accounts, auth, browser, control, downloads, rules, s3, testmode, uploads
 from b2fields.emulator.call import Call, Json
 from b2fields.emulator.downloads import Asked, Download
 from b2fields.emulator.errors import B2Error, bad_request, method_not_allowed, not_emulated, not_found
 from b2fields.emulator.exchange import ClientGone, Exchange
 from b2fields.emulator.faults import Script
+from b2fields.emulator.log import LISTS
 from b2fields.emulator.operations import NOT_EMULATED, OPERATIONS
 from b2fields.emulator.params import Params
 from b2fields.emulator.state import State
@@ -59,16 +60,35 @@ class Emulator:
             pass
 
     async def _control(self, exchange: Exchange, script: Script) -> None:
+        control.check_sender(exchange)
         body = await _read_json(exchange)
-        name = exchange.path.removeprefix(control.PREFIX)
-        await _respond_json(exchange, 200, control.control(self.state, script, exchange.method, name, body))
+        await _respond_json(exchange, 200, control.control(self.state, script, exchange, body))
 
     async def _serve(self, exchange: Exchange) -> None:
         api, file = _API.fullmatch(exchange.path), _FILE.fullmatch(exchange.path)
-        exchange.entry.operation = _operation(exchange.method, api and api[2], is_file=file is not None)
+        if target := s3.find(self.state, exchange):
+            exchange.entry.operation = s3.operation(exchange, target)
+        else:
+            exchange.entry.operation = _operation(exchange.method, api and api[2], is_file=file is not None)
+        place: browser.Place | None = None
+        if "origin" in exchange.headers:
+            place = browser.Place(target and target.bucket, file and unquote(file[1]), api and api[2])
+            if browser.is_preflight(exchange):
+                exchange.entry.operation = browser.PREFLIGHT
+            else:
+                exchange.more_headers = browser.answer_headers(self.state, exchange, place)
         if self.script is not None:
             await self._follow_script(exchange, self.script)
-        if api is not None:
+        if place is not None and browser.is_preflight(exchange):
+            await exchange.respond(200, browser.preflight_headers(self.state, exchange, place), 0, [])
+            return
+        if testmode.HEADER in exchange.headers and not target:
+            modes = exchange.headers.getlist(testmode.HEADER)
+            token = exchange.headers.get("authorization")
+            testmode.apply(self.state, modes, exchange.entry.operation, token)
+        if target:
+            await s3.serve(self.state, exchange, target)
+        elif api is not None:
             await self._api(exchange, int(api[1]), api[2])
         elif file is not None:
             _only(exchange, "GET", "HEAD")
@@ -78,13 +98,16 @@ class Emulator:
             raise not_found(f"No such path: {exchange.path}")
 
     async def _follow_script(self, exchange: Exchange, script: Script) -> None:
-        script.entries.append(exchange.entry)
+        script.log.add(exchange.entry)
+        exchange.bandwidth = script.bandwidth
         fault = exchange.fault = script.take(exchange.entry.operation)
         delay = script.latency + (fault.delay if fault else 0)
         if delay > 0:
             await asyncio.sleep(delay)
+        if fault is not None and fault.reset and fault.cut_after is None:
+            await exchange.reset()
         if fault is not None and fault.status is not None:
-            raise B2Error(fault.status, fault.code, fault.message, fault.headers)
+            raise B2Error(fault.status, fault.code, fault.message)
 
     async def _api(self, exchange: Exchange, version: int, name: str) -> None:
         state, header = self.state, exchange.headers.get("authorization")
@@ -107,7 +130,10 @@ class Emulator:
             token = auth.check(state, header, auth.ACCOUNT)
             values = exchange.query if exchange.method == "GET" else await _read_json(exchange)
             result = operation.do(Call(state, token.grant, Params(values), exchange.base_url, version))
-            await _respond_json(exchange, 200, await result if isawaitable(result) else result)
+            answer = await result if isawaitable(result) else result
+            if name in LISTS:
+                exchange.entry.bill(answer)
+            await _respond_json(exchange, 200, answer)
         elif name in NOT_EMULATED:
             raise not_emulated(name)
         else:
@@ -130,7 +156,7 @@ def _only(exchange: Exchange, *methods: str) -> None:
 
 def _asked(exchange: Exchange) -> Asked:
     token = exchange.headers.get("authorization") or exchange.query.get("Authorization")
-    return Asked(token, exchange.headers.get("range"), exchange.query)
+    return Asked(token, exchange.headers.get("range"), exchange.query, exchange.headers)
 
 
 async def _read_json(exchange: Exchange) -> Json:
@@ -156,7 +182,9 @@ async def _respond_json(
 
 
 async def _respond_error(exchange: Exchange, error: B2Error) -> None:
-    if exchange.method == "HEAD":
+    if exchange.entry.operation.startswith(s3.PREFIX):
+        await s3.respond_error(exchange, error)
+    elif exchange.method == "HEAD":
         await exchange.respond(error.status, error.headers, 0, [])
     else:
         answer = {"code": error.code, "message": error.message, "status": error.status}

@@ -10,6 +10,7 @@ import binascii
 import json
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 from sqlite3 import Row
 
 from b2fields.emulator.errors import B2Error, bad_token, expired_token, missing_token, unauthorized
@@ -77,7 +78,7 @@ def issue(
     overrides: dict[str, str] | None = None,
 ) -> str:
     """Make a token for *seconds*; *target* is the bucket, or the large file, that it is for."""
-    token = f"4_{state.account_id}_{kind}_{secrets.token_urlsafe(32)}"
+    token = f"4_{kind}_{secrets.token_urlsafe(32)}"
     state.database.run(
         "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)",
         token,
@@ -104,17 +105,14 @@ def check(state: State, text: str | None, *kinds: str) -> Token:
         raise bad_token()
     if row["expires"] <= state.now() or _is_over(state, row["key_expires"]):
         raise expired_token()
-    grant = _grant(row, row["key_prefix"])
+    grant = grant_of(row, row["key_prefix"])
     return Token(row["kind"], grant, row["target"], row["name_prefix"], json.loads(row["overrides"]))
 
 
 def sign_in(state: State, header: str | None) -> tuple[Grant, int | None]:
     """Return what the key of a Basic *header* may do, and when it expires; else raise B2's 401."""
     key_id, secret = _basic(header)
-    # "The account ID can be used in place of the master application key ID" (b2_authorize_account).
-    row = state.database.row(
-        "SELECT * FROM keys WHERE key_id = ? OR (is_master AND ? = ?)", key_id, key_id, state.account_id
-    )
+    row = state.database.row("SELECT * FROM keys WHERE key_id = ?", key_id)
     if (
         row is None
         or not secrets.compare_digest(row["secret"].encode(), secret.encode())
@@ -122,7 +120,7 @@ def sign_in(state: State, header: str | None) -> tuple[Grant, int | None]:
     ):
         # The service answers a wrong key like a wrong token (Backblaze/B2_Command_Line_Tool#645).
         raise bad_token()
-    return _grant(row, row["name_prefix"]), row["expires"]
+    return grant_of(row, row["name_prefix"]), row["expires"]
 
 
 def expire_all(state: State) -> None:
@@ -149,11 +147,16 @@ def _is_over(state: State, expires: int | None) -> bool:
     return expires is not None and expires <= state.now()
 
 
-def _grant(row: Row, name_prefix: str | None) -> Grant:
-    bucket_ids = json.loads(row["bucket_ids"]) if row["bucket_ids"] else None
+def grant_of(row: Row, name_prefix: str | None) -> Grant:
+    """Return what the key of a row may do; *name_prefix* is the key's, whatever its column is called."""
     return Grant(
         row["key_id"],
-        frozenset(json.loads(row["capabilities"])),
-        None if bucket_ids is None else frozenset(bucket_ids),
+        _set(row["capabilities"]),
+        _set(row["bucket_ids"]) if row["bucket_ids"] else None,
         name_prefix or "",
     )
+
+
+@lru_cache
+def _set(texts: str) -> frozenset[str]:
+    return frozenset(json.loads(texts))

@@ -3,25 +3,19 @@
 import json
 import secrets
 from sqlite3 import Row
-from typing import Any
 
-from b2fields.emulator import rules
+from b2fields.emulator import cors, encryption, locks, rules
 from b2fields.emulator.auth import Grant
-from b2fields.emulator.call import Call, Json
+from b2fields.emulator.call import Call, Json, readable
 from b2fields.emulator.errors import B2Error, bad_request, conflict, not_emulated, unauthorized
-from b2fields.emulator.params import Params
 from b2fields.emulator.state import State
 
-SSE_NONE = {"mode": None, "algorithm": None}
-SSE_B2 = {"mode": "SSE-B2", "algorithm": "AES256"}
-NO_SETTINGS: Json = {"bucketInfo": {}, "corsRules": [], "lifecycleRules": [], "encryption": SSE_NONE}
-CORS_FIELDS = {
-    "corsRuleName",
-    "allowedOrigins",
-    "allowedOperations",
-    "allowedHeaders",
-    "exposeHeaders",
-    "maxAgeSeconds",
+NO_SETTINGS: Json = {
+    "bucketInfo": {},
+    "corsRules": [],
+    "lifecycleRules": [],
+    "encryption": encryption.AUTOMATIC,
+    "lock": locks.NOT_ENABLED,
 }
 
 
@@ -68,9 +62,8 @@ def bad_bucket(bucket_id: str) -> B2Error:
 def create_bucket(call: Call) -> Json:
     call.grant.require_account("writeBuckets")
     call.check_account()
-    if call.params.flag("fileLockEnabled"):
-        raise not_emulated("Object lock")
-    row = create(call.state, call.params.text("bucketName"), call.params.text("bucketType"), _settings(call))
+    settings = _settings(call, NO_SETTINGS)
+    row = create(call.state, call.params.text("bucketName"), call.params.text("bucketType"), settings)
     return to_json(call, row)
 
 
@@ -102,15 +95,14 @@ def update_bucket(call: Call) -> Json:
     row = require(call.state, bucket_id)
     kind = call.params.optional_text("bucketType") or row["type"]
     rules.check_bucket_type(kind)
-    if call.params.flag("fileLockEnabled") or _retains(call.params):
-        raise not_emulated("Object lock")
     revision = call.params.number("ifRevisionIs", row["revision"], 0, 2**53)
     if revision != row["revision"]:
         raise conflict(f"The bucket is at revision {row['revision']}, not {revision}")
+    settings = json.loads(row["settings"])
     call.state.database.run(
         "UPDATE buckets SET type = ?, settings = ?, revision = revision + 1 WHERE bucket_id = ?",
         kind,
-        json.dumps(json.loads(row["settings"]) | _settings(call)),
+        json.dumps(settings | _settings(call, settings)),
         bucket_id,
     )
     return to_json(call, require(call.state, bucket_id))
@@ -128,15 +120,10 @@ def delete_bucket(call: Call) -> Json:
     return to_json(call, row)
 
 
-def _retains(params: Params) -> bool:
-    retention = params.mapping("defaultRetention")
-    return retention is not None and retention.get("mode") not in (None, "none")
-
-
-def _settings(call: Call) -> Json:
+def _settings(call: Call, current: Json) -> Json:
     """Return the settings that the call gives, checked, as they are stored."""
     params = call.params
-    settings: Json = {}
+    settings: Json = {"lock": locks.clean_bucket_lock(current["lock"], params, call.grant)}
     if params.mapping("replicationConfiguration"):
         raise not_emulated("Replication")
     if (info := params.mapping("bucketInfo")) is not None:
@@ -146,45 +133,21 @@ def _settings(call: Call) -> Json:
             if key.lower() == "cache-control":
                 rules.check_standard_header("cache-control", value)
         settings["bucketInfo"] = info
-    if (cors := params.objects("corsRules")) is not None:
-        if len(cors) > rules.MAX_RULES or not all(
-            {"corsRuleName", "allowedOrigins"} <= set(rule) <= CORS_FIELDS for rule in cors
-        ):
-            raise bad_request(
-                "corsRules must be at most 100 rules, each with a corsRuleName and allowedOrigins"
-            )
-        settings["corsRules"] = cors
+    if (cors_rules := params.objects("corsRules")) is not None:
+        settings["corsRules"] = cors.clean_rules(cors_rules)
     if (lifecycle := params.objects("lifecycleRules")) is not None:
         settings["lifecycleRules"] = rules.clean_lifecycle(lifecycle)
-    if (encryption := params.mapping("defaultServerSideEncryption")) is not None:
+    if (default := params.mapping("defaultServerSideEncryption")) is not None:
         if not call.grant.may("writeBucketEncryption"):
             raise unauthorized("The application key may not do this: needs writeBucketEncryption")
-        settings["encryption"] = clean_encryption(encryption)
+        settings["encryption"] = encryption.clean_bucket_default(default)
     return settings
-
-
-def clean_encryption(setting: Json) -> Json:
-    """Return the encryption asked for: none or SSE-B2, which shows in answers only."""
-    mode = setting.get("mode")
-    if mode in (None, "none"):
-        return SSE_NONE
-    if mode == "SSE-C":
-        raise not_emulated("SSE-C")
-    if mode != "SSE-B2" or setting.get("algorithm") != "AES256":
-        raise bad_request("Server-side encryption must be SSE-B2 with AES256")
-    return SSE_B2
-
-
-def _readable(value: Any, readable: bool) -> Json:
-    return {"isClientAuthorizedToRead": readable, "value": value if readable else None}
 
 
 def to_json(call: Call, row: Row) -> Json:
     """Return the bucket as answers show it, without what this key may not read."""
     grant: Grant = call.grant
     settings = json.loads(row["settings"])
-    retention = {"mode": None, "period": None}
-    lock = {"defaultRetention": retention, "isFileLockEnabled": False}
     return {
         "accountId": call.state.account_id,
         "bucketId": row["bucket_id"],
@@ -192,10 +155,12 @@ def to_json(call: Call, row: Row) -> Json:
         "bucketName": row["name"],
         "bucketType": row["type"],
         "corsRules": settings["corsRules"],
-        "defaultServerSideEncryption": _readable(settings["encryption"], grant.may("readBucketEncryption")),
-        "fileLockConfiguration": _readable(lock, grant.may("readBucketRetentions")),
+        "defaultServerSideEncryption": readable(
+            encryption.shown(settings["encryption"]), grant.may("readBucketEncryption")
+        ),
+        "fileLockConfiguration": readable(settings["lock"], grant.may("readBucketRetentions")),
         "lifecycleRules": settings["lifecycleRules"],
         "options": ["s3"],
-        "replicationConfiguration": _readable(None, grant.may("readBucketReplications")),
+        "replicationConfiguration": readable(None, grant.may("readBucketReplications")),
         "revision": row["revision"],
     }

@@ -11,6 +11,11 @@ from b2fields.emulator.state import State
 Json = dict[str, Any]
 
 
+def readable(value: Any, is_readable: bool) -> Json:
+    """Return a setting as B2 shows those that have a capability of their own."""
+    return {"isClientAuthorizedToRead": is_readable, "value": value if is_readable else None}
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """Who asks for what; *base_url* is how this client reaches the emulator: answers point back to it."""

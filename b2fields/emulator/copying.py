@@ -4,10 +4,10 @@ import asyncio
 import hashlib
 from sqlite3 import Row
 
-from b2fields.emulator import files, large_files, ranges, rules
+from b2fields.emulator import buckets, encryption, files, large_files, locks, ranges, rules
 from b2fields.emulator.bodies import Piece, slices
 from b2fields.emulator.call import Call, Json
-from b2fields.emulator.errors import bad_request, not_emulated
+from b2fields.emulator.errors import bad_request
 from b2fields.emulator.ranges import Slice
 from b2fields.emulator.state import State
 
@@ -19,8 +19,12 @@ async def copy_file(call: Call) -> Json:
     bucket_id = params.optional_text("destinationBucketId") or source["bucket_id"]
     call.grant.require_name("writeFiles", bucket_id, name)
     rules.check_file_name(name)
-    files.refuse_lock(params)
-    encryption = files.encryption_for(state, bucket_id, params.mapping("destinationServerSideEncryption"))
+    bucket = buckets.require(state, bucket_id)
+    # Of encryption and lock nothing comes over from the source.
+    lock = locks.in_json(params, state.now())
+    locks.check_new(lock, call.grant, bucket)
+    setting = params.mapping("destinationServerSideEncryption")
+    kept_encryption = files.encryption_for(state, bucket_id, setting)
     content_type, info = source["content_type"], None
     directive = params.optional_text("metadataDirective") or "COPY"
     if directive == "REPLACE":
@@ -30,9 +34,7 @@ async def copy_file(call: Call) -> Json:
         raise bad_request(f"Invalid metadataDirective {directive}: must be COPY or REPLACE")
     elif "contentType" in params or "fileInfo" in params:
         raise bad_request("contentType and fileInfo need the metadataDirective REPLACE")
-    info = rules.clean_info(
-        name, files.info(source) if info is None else info, encrypted=encryption is not None
-    )
+    info = files.clean_info(bucket, name, files.info(source) if info is None else info, kept_encryption)
     part = _part(call, source)
     if part.length >= rules.MAX_COPY:
         raise bad_request(f"Copy source too big: {part.length}", "source_too_large")
@@ -48,7 +50,8 @@ async def copy_file(call: Call) -> Json:
         size=part.length,
         sha1=sha1,
         md5=md5,
-        encryption=encryption,
+        encryption=kept_encryption,
+        lock=lock,
         pieces=slices(_pieces(state, source), part.first, part.length),
     )
     return files.to_json(state, call.grant, row)
@@ -60,19 +63,19 @@ async def copy_part(call: Call) -> Json:
     source = _source(call)
     target = large_files.unfinished(state, call.params.text("largeFileId"))
     call.grant.require_name("writeFiles", target["bucket_id"], target["name"])
+    encryption.check_key(target, call.params.mapping("destinationServerSideEncryption"))
     part = _part(call, source)
     sha1, md5 = await _digests(state, source, part)
     pieces = list(slices(_pieces(state, source), part.first, part.length))
-    return large_files.add_part(state, target["file_id"], number, pieces, sha1, md5)
+    return large_files.add_part(state, target, number, pieces, sha1, md5)
 
 
 def _source(call: Call) -> Row:
-    if call.params.mapping("sourceServerSideEncryption"):
-        raise not_emulated("SSE-C")
     row = files.require(call.state, call.params.text("sourceFileId"))
     call.grant.require_name("readFiles", row["bucket_id"], row["name"])
     if row["action"] != files.UPLOAD:
         raise bad_request(f"File {row['file_id']} cannot be copied: it is no finished upload")
+    encryption.check_key(row, call.params.mapping("sourceServerSideEncryption"))
     return row
 
 

@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE keys (
     key_id TEXT PRIMARY KEY, secret TEXT NOT NULL, name TEXT NOT NULL, is_master INTEGER NOT NULL,
     capabilities TEXT NOT NULL, bucket_ids TEXT, name_prefix TEXT, expires INTEGER
@@ -25,7 +24,8 @@ CREATE TABLE buckets (
 CREATE TABLE versions (
     file_id TEXT PRIMARY KEY, bucket_id TEXT NOT NULL REFERENCES buckets, name TEXT NOT NULL,
     uploaded INTEGER NOT NULL, action TEXT NOT NULL, size INTEGER NOT NULL, content_type TEXT NOT NULL,
-    sha1 TEXT, md5 TEXT, info TEXT NOT NULL, encryption TEXT
+    sha1 TEXT, md5 TEXT, info TEXT NOT NULL, encryption TEXT,
+    retention_mode TEXT, retain_until INTEGER, legal_hold TEXT
 );
 CREATE UNIQUE INDEX versions_newest ON versions (bucket_id, name, uploaded DESC);
 CREATE TABLE parts (
@@ -46,6 +46,10 @@ class DataInUse(Exception):
     """Another process holds the data directory."""
 
 
+class OtherSchema(Exception):
+    """Another version of the emulator made the data directory."""
+
+
 class Database:
     """One connection, used by the event loop's thread only; statements are tiny and never awaited within."""
 
@@ -63,7 +67,11 @@ class Database:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:  # the rest tells which kind of busy
                 raise DataInUse from error
             raise
-        if self.connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, SCHEMA_VERSION):
+            self.connection.close()
+            raise OtherSchema
+        if version == 0:
             for statement in SCHEMA.split(";\n"):
                 self.connection.execute(statement)
             self.connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

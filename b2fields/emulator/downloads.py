@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from sqlite3 import Row
 
-from b2fields.emulator import auth, buckets, files, ranges, rules
+from b2fields.emulator import auth, buckets, encryption, files, locks, ranges, rules
+from b2fields.emulator.auth import Grant
 from b2fields.emulator.errors import B2Error, not_found, unauthorized
 from b2fields.emulator.ranges import Slice
 from b2fields.emulator.state import State
@@ -20,6 +21,7 @@ class Asked:
     token: str | None
     range: str | None
     query: Mapping[str, str]
+    headers: Mapping[str, str]
 
     @property
     def overrides(self) -> dict[str, str]:
@@ -40,11 +42,11 @@ def by_name(state: State, bucket_name: str, name: str, asked: Asked) -> Download
     bucket = buckets.by_name(state, bucket_name)
     if bucket is None:
         raise not_found(f"Bucket {bucket_name} does not exist.")
-    _authorize(state, bucket, name, asked, is_by_name=True)
+    grant = _authorize(state, bucket, name, asked, is_by_name=True)
     row = files.newest(state, bucket["bucket_id"], name)
     if row is None or row["action"] != files.UPLOAD:
         raise not_found("File with such name does not exist.")
-    return _download(state, bucket, row, asked)
+    return _download(state, bucket, row, asked, grant)
 
 
 def by_id(state: State, file_id: str, asked: Asked) -> Download:
@@ -54,18 +56,21 @@ def by_id(state: State, file_id: str, asked: Asked) -> Download:
         auth.check(state, asked.token, auth.ACCOUNT)
         raise not_found(f"File {file_id} does not exist.")
     bucket = buckets.require(state, row["bucket_id"])
-    _authorize(state, bucket, row["name"], asked, is_by_name=False)
+    grant = _authorize(state, bucket, row["name"], asked, is_by_name=False)
     if row["action"] != files.UPLOAD:
         raise not_found(f"File {file_id} does not exist.")
-    return _download(state, bucket, row, asked)
+    return _download(state, bucket, row, asked, grant)
 
 
-def _authorize(state: State, bucket: Row, name: str, asked: Asked, is_by_name: bool) -> None:
-    """Raise B2's 401 unless the token opens this name; public files need one for overrides only."""
+def _authorize(state: State, bucket: Row, name: str, asked: Asked, is_by_name: bool) -> Grant | None:
+    """Raise B2's 401 unless the token opens this name; public files need one for overrides only.
+
+    Return what the key may do if it is an account's token.
+    """
     is_public = bucket["type"] == "allPublic"
     if asked.token is None:
         if is_public and not asked.overrides:
-            return
+            return None
         raise _refused()
     token = auth.check(state, asked.token, auth.ACCOUNT, auth.DOWNLOAD)
     if token.kind == auth.ACCOUNT:
@@ -81,16 +86,19 @@ def _authorize(state: State, bucket: Row, name: str, asked: Asked, is_by_name: b
         )
     if not allowed:
         raise _refused()
+    return token.grant if token.kind == auth.ACCOUNT else None
 
 
 def _refused() -> B2Error:
     return unauthorized("The authorization does not allow this download")
 
 
-def _download(state: State, bucket: Row, row: Row, asked: Asked) -> Download:
+def _download(state: State, bucket: Row, row: Row, asked: Asked, grant: Grant | None) -> Download:
+    key = encryption.check_key(row, encryption.customer_in_headers(asked.headers))
     part = ranges.parse(asked.range, row["size"])
     first, length = part or Slice(0, row["size"])
     headers = _headers(bucket, row)
+    headers |= encryption.headers(row, key) | locks.headers(locks.of(row), bucket, grant)
     for parameter, value in asked.overrides.items():
         header = rules.OVERRIDES[parameter]
         rules.check_standard_header(header, value)
@@ -105,15 +113,13 @@ def _headers(bucket: Row, row: Row) -> dict[str, str]:
     """Return the headers that B2 documents for b2_download_file_by_name."""
     headers = {
         "accept-ranges": "bytes",
-        "cache-control": _cache_control(bucket),
+        "cache-control": cache_control(bucket),
         "content-type": row["content_type"],
         "x-bz-content-sha1": row["sha1"],
         "x-bz-file-id": row["file_id"],
         "x-bz-file-name": rules.encode_name(row["name"]),
         "x-bz-upload-timestamp": str(row["uploaded"]),
     }
-    if row["encryption"]:
-        headers["x-bz-server-side-encryption"] = "AES256"
     for key, value in json.loads(row["info"]).items():
         if key in rules.STANDARD_HEADERS:
             headers[rules.STANDARD_HEADERS[key]] = value
@@ -122,6 +128,7 @@ def _headers(bucket: Row, row: Row) -> dict[str, str]:
     return headers
 
 
-def _cache_control(bucket: Row) -> str:
+def cache_control(bucket: Row) -> str:
+    """Return the header of all downloads from a bucket, unless the file or the request has another."""
     info = json.loads(bucket["settings"])["bucketInfo"]
     return next((value for key, value in info.items() if key.lower() == "cache-control"), NO_STORE)

@@ -43,6 +43,10 @@ def expired_token() -> B2Error:
     return unauthorized("Authorization token has expired", "expired_auth_token")
 
 
+def access_denied(message: str) -> B2Error:
+    return B2Error(HTTPStatus.FORBIDDEN, "access_denied", message)
+
+
 def not_found(message: str) -> B2Error:
     return B2Error(HTTPStatus.NOT_FOUND, "not_found", message)
 

@@ -1,10 +1,21 @@
-"""Faults that tests script, and the log of requests they read."""
+"""What a test scripts to go wrong."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from b2fields.emulator.operations import price_class
+from b2fields.emulator.errors import bad_request
+from b2fields.emulator.log import Log
 from b2fields.emulator.params import Params
+
+# What the server can put on the wire as one header: no test is to write a second one, or a body, into it.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+# Where the answer ends is said by the server alone; for less of a body there is cut_after.
+_FRAMING = ("content-length", "transfer-encoding")
+
+SpoiltHeaders = dict[str, list[str]]
 
 
 @dataclass(slots=True)
@@ -18,45 +29,25 @@ class Fault:
     status: int | None
     code: str
     message: str
-    headers: dict[str, str]
-    extra_headers: dict[str, str]
+    headers: SpoiltHeaders
     cut_after: int | None
     stall_after: int | None
+    reset: bool
     corrupt: bool
 
 
 @dataclass(slots=True)
-class Entry:
-    """One request of a client as the log shows it."""
-
-    operation: str
-    method: str
-    path: str
-    range: str | None
-    status: int | None = None
-    bytes_sent: int = 0
-    bytes_received: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "operation": self.operation,
-            "class": price_class(self.operation),
-            "method": self.method,
-            "path": self.path,
-            "status": self.status,
-            "range": self.range,
-            "bytes_sent": self.bytes_sent,
-            "bytes_received": self.bytes_received,
-        }
-
-
-@dataclass(slots=True)
 class Script:
-    """The faults to come, a delay for every request, and the log."""
+    """The faults to come, what all requests suffer, and the log.
+
+    *refuse* is the server's: it takes seconds, and the transport of the connection to spare.
+    """
 
     faults: list[Fault] = field(default_factory=list)
     latency: float = 0.0
-    entries: list[Entry] = field(default_factory=list)
+    bandwidth: int | None = None
+    log: Log = field(default_factory=Log)
+    refuse: Callable[[float, Any], None] = lambda *_: None
 
     def take(self, operation: str) -> Fault | None:
         """Return the fault that is due for this request, if any, and count it."""
@@ -71,9 +62,19 @@ class Script:
             return fault
         return None
 
+    def clear(self) -> None:
+        """Let nothing more go wrong, and begin a new log."""
+        self.faults.clear()
+        self.latency = 0.0
+        self.bandwidth = None
+        self.log = Log()
+
 
 def parse_fault(values: dict[str, Any]) -> Fault:
     """Read a fault from what a test posted."""
+    unknown = values.keys() - Fault.__dataclass_fields__.keys() - {"extra_headers"}
+    if unknown:
+        raise bad_request(f"A fault has no {', '.join(sorted(unknown))}")
     params = Params(values)
 
     def count(name: str) -> int | None:
@@ -88,9 +89,22 @@ def parse_fault(values: dict[str, Any]) -> Fault:
         status=params.number("status", None, 400, 599) if "status" in params else None,
         code=params.optional_text("code") or "internal_error",
         message=params.optional_text("message") or "a fault that the control plane asked for",
-        headers=params.headers("headers"),
-        extra_headers=params.headers("extra_headers"),
+        headers=_headers(params, "headers") | _headers(params, "extra_headers"),
         cut_after=count("cut_after"),
         stall_after=count("stall_after"),
+        reset=params.flag("reset"),
         corrupt=params.flag("corrupt"),
     )
+
+
+def _headers(params: Params, name: str) -> SpoiltHeaders:
+    """Return the headers to send by name in lower case; a list of values is a header sent several times."""
+    headers: SpoiltHeaders = {}
+    for header, given in (params.mapping(name) or {}).items():
+        values = given if isinstance(given, list) else [given]
+        if not _HEADER_NAME.fullmatch(header) or header.lower() in _FRAMING:
+            raise bad_request(f"{name} cannot hold a header {header!r}")
+        if not all(isinstance(value, str) and _HEADER_VALUE.fullmatch(value) for value in values):
+            raise bad_request(f"The values of {header} must be strings of Latin-1 without control characters")
+        headers[header.lower()] = values
+    return headers

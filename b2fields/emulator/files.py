@@ -5,13 +5,14 @@ import secrets
 import time
 from collections.abc import Iterable
 from sqlite3 import Row
+from typing import Any
 
-from b2fields.emulator import auth, buckets, rules
+from b2fields.emulator import auth, buckets, encryption, locks, rules
 from b2fields.emulator.auth import Grant
 from b2fields.emulator.bodies import Piece
 from b2fields.emulator.call import Call, Json
-from b2fields.emulator.errors import bad_request, not_found
-from b2fields.emulator.params import Params
+from b2fields.emulator.errors import B2Error, bad_request, not_found, unauthorized
+from b2fields.emulator.locks import NO_LOCK, Lock
 from b2fields.emulator.state import State
 
 UPLOAD, HIDE, START = "upload", "hide", "start"
@@ -31,22 +32,28 @@ def add(
     sha1: str | None = None,
     md5: str | None = None,
     encryption: Json | None = None,
+    lock: Lock = NO_LOCK,
     pieces: Iterable[Piece] = (),
 ) -> Row:
-    """Commit a new newest version of *name* and return it: the caller may acknowledge it."""
+    """Commit a new newest version of *name* and return it: the caller may acknowledge it.
+
+    A version without a retention of its own gets the bucket's default.
+    """
     database = state.database
     with database.transaction():
         # Asked again: the bucket may have been deleted while the bytes came in.
-        buckets.require(state, bucket_id)
+        bucket = buckets.require(state, bucket_id)
         newest = database.row(
             "SELECT max(uploaded) AS uploaded FROM versions WHERE bucket_id = ? AND name = ?", bucket_id, name
         )
         # Newest first is the order of versions, so two of one name never share a millisecond, nor does a
         # clock that was set back put a new one behind.
         uploaded = max(state.now(), ((newest and newest["uploaded"]) or 0) + 1)
+        if action != HIDE:
+            lock = locks.with_default(lock, bucket, uploaded)
         file_id = new_id(bucket_id, uploaded, is_large=action == START)
         database.run(
-            "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             file_id,
             bucket_id,
             name,
@@ -58,6 +65,7 @@ def add(
             md5,
             json.dumps(info),
             json.dumps(encryption) if encryption else None,
+            *lock,
         )
         state.add_pieces(file_id, pieces)
     return require(state, file_id)
@@ -99,8 +107,7 @@ def info(row: Row) -> dict[str, str]:
 
 def to_json(state: State, grant: Grant, row: Row) -> Json:
     """Return the version as all answers show it."""
-    retention = {"mode": None, "retainUntilTimestamp": None}
-    return {
+    shown = {
         "accountId": state.account_id,
         "action": row["action"],
         "bucketId": row["bucket_id"],
@@ -113,30 +120,30 @@ def to_json(state: State, grant: Grant, row: Row) -> Json:
         "fileId": row["file_id"],
         "fileInfo": json.loads(row["info"]),
         "fileName": row["name"],
-        "fileRetention": _readable(retention, grant.may("readFileRetentions")),
-        "legalHold": _readable(None, grant.may("readFileLegalHolds")),
         "replicationStatus": None,
-        "serverSideEncryption": json.loads(row["encryption"]) if row["encryption"] else buckets.SSE_NONE,
+        "serverSideEncryption": encryption.shown(encryption.of(row)),
         "uploadTimestamp": row["uploaded"],
     }
+    # "Omitted for hide and folder" (b2_list_file_versions).
+    return shown if row["action"] == HIDE else shown | locks.to_json(locks.of(row), grant)
 
 
-def _readable(value: Json | None, readable: bool) -> Json:
-    return {"isClientAuthorizedToRead": readable, "value": value if readable else None}
-
-
-def encryption_for(state: State, bucket_id: str, asked: Json | None) -> Json | None:
-    """Return the encryption of a new file: what the request asks for, else the bucket's default."""
+def encryption_for(state: State, bucket_id: str, setting: Json | None) -> Json:
+    """Return what a new file keeps: the encryption that the request asks for, else the bucket's default."""
     bucket = buckets.require(state, bucket_id)
-    setting: Json = buckets.clean_encryption(asked) if asked else json.loads(bucket["settings"])["encryption"]
-    return setting if setting["mode"] else None
+    asked = encryption.clean(setting or {})
+    default: Json = json.loads(bucket["settings"])["encryption"]
+    return asked if asked["mode"] else default
 
 
-def refuse_lock(params: Params) -> None:
-    """Refuse settings of object lock: a retention that is not enforced would be a lie."""
-    retention = params.mapping("fileRetention") or {}
-    if retention.get("mode") not in (None, "none") or params.optional_text("legalHold") == "on":
-        raise bad_request("Object lock is not enabled for this bucket; it is not emulated")
+def clean_info(bucket: Row, name: str, given: dict[str, Any], kept_encryption: Json) -> dict[str, str]:
+    """Return a new file's info as it is kept, or refuse it; encryption and object lock leave less room.
+
+    It is assumed that the encryption which B2 gave to all buckets took no room from files that had it.
+    """
+    has_lock: bool = locks.settings_of(bucket)["isFileLockEnabled"]
+    is_small = has_lock or not encryption.is_automatic(kept_encryption)
+    return rules.clean_info(name, given, encrypted=is_small)
 
 
 def get_file_info(call: Call) -> Json:
@@ -163,9 +170,19 @@ def delete_file_version(call: Call) -> Json:
     if row is not None:
         call.grant.require_name("deleteFiles", row["bucket_id"], name)
     if row is None or row["name"] != name:
-        raise bad_request(f"File not present: {name} {file_id}", "file_not_present")
+        raise not_present(name, file_id)
+    bypass = call.params.flag("bypassGovernance")
+    if bypass and not call.grant.may("bypassGovernance"):
+        raise unauthorized("The application key may not do this: needs bypassGovernance")
+    if row["action"] != START:
+        # For an unfinished large file this is b2_cancel_large_file, which its lock does not stop (see there).
+        locks.check_deletion(locks.of(row), bypass, call.state.now())
     remove(call.state, file_id)
     return {"fileId": file_id, "fileName": name}
+
+
+def not_present(name: str, file_id: str) -> B2Error:
+    return bad_request(f"File not present: {name} {file_id}", "file_not_present")
 
 
 def remove(state: State, file_id: str) -> None:

@@ -31,14 +31,18 @@ def list_file_versions(call: Call) -> Json:
     if file_id:
         if not name:
             raise bad_request("startFileId needs startFileName")
-        # The id tells its time, so a list goes on where it was although that version was deleted meanwhile.
-        digits = file_id.rpartition("_u")[2]
-        if not (digits.isascii() and digits.isdecimal() and len(digits) == files.TIMESTAMP_DIGITS):
-            raise bad_request(f"Invalid fileId {file_id}")
-        before = int(digits)
+        before = _uploaded(file_id)
     count, found = _page(call, name, before, newest_only=False)
     following = found[count] if len(found) > count else {"fileName": None, "fileId": None}
     return {"files": found[:count], "nextFileName": following["fileName"], "nextFileId": following["fileId"]}
+
+
+def _uploaded(file_id: str) -> int:
+    """Return the time that an id tells: so a list goes on where it was although that version was deleted."""
+    digits = file_id.rpartition("_u")[2]
+    if not (digits.isascii() and digits.isdecimal() and len(digits) == files.TIMESTAMP_DIGITS):
+        raise bad_request(f"Invalid fileId {file_id}")
+    return int(digits)
 
 
 def _page(call: Call, start: str, before: int, newest_only: bool) -> tuple[int, list[Json]]:
@@ -113,8 +117,6 @@ def _folder(call: Call, bucket_id: str, name: str) -> Json:
         "fileId": None,
         "fileInfo": {},
         "fileName": name,
-        "fileRetention": None,
-        "legalHold": None,
         "replicationStatus": None,
         "serverSideEncryption": None,
         "uploadTimestamp": 0,
@@ -128,13 +130,18 @@ def list_unfinished_large_files(call: Call) -> Json:
     call.grant.require_name("listFiles", bucket_id, prefix)
     buckets.require(call.state, bucket_id)
     count = params.number("maxFileCount", 100, 1, MAX_UNFINISHED)
+    start = params.optional_text("startFileId")
+    # "In the order they were started, with the oldest one first" (b2_list_unfinished_large_files); the row
+    # number tells apart those of one millisecond.
     rows = call.state.database.rows(
-        "SELECT * FROM versions WHERE bucket_id = ? AND action = 'start' AND file_id >= ?"
-        " AND substr(name, 1, length(?)) = ? ORDER BY file_id LIMIT ?",
+        "SELECT * FROM versions WHERE bucket_id = ? AND action = 'start' AND substr(name, 1, length(?)) = ?"
+        " AND (uploaded, rowid) >= (?, coalesce((SELECT rowid FROM versions WHERE file_id = ?), 0))"
+        " ORDER BY uploaded, rowid LIMIT ?",
         bucket_id,
-        params.optional_text("startFileId") or "",
         prefix,
         prefix,
+        _uploaded(start) if start else 0,
+        start,
         count + 1,
     ).fetchall()
     following = rows[count]["file_id"] if len(rows) > count else None

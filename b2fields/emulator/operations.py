@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from b2fields.emulator import accounts, buckets, copying, files, large_files, listing, uploads
+from b2fields.emulator import accounts, buckets, copying, files, large_files, listing, locking, uploads
 from b2fields.emulator.call import Call, Json
 
 
@@ -37,6 +37,8 @@ OPERATIONS = {
     "b2_list_unfinished_large_files": Operation(listing.list_unfinished_large_files, is_read=True),
     "b2_start_large_file": Operation(large_files.start_large_file),
     "b2_update_bucket": Operation(buckets.update_bucket),
+    "b2_update_file_legal_hold": Operation(locking.update_file_legal_hold),
+    "b2_update_file_retention": Operation(locking.update_file_retention),
 }
 
 # Operations of B2 that this emulator knows of and does not do.
@@ -44,8 +46,6 @@ NOT_EMULATED = frozenset(
     {
         "b2_get_bucket_notification_rules",
         "b2_set_bucket_notification_rules",
-        "b2_update_file_legal_hold",
-        "b2_update_file_retention",
     }
 )
 
@@ -58,6 +58,8 @@ CLASS_B = frozenset(
         "b2_get_file_info",
         "head_file_by_id",
         "head_file_by_name",
+        "s3_get_object",
+        "s3_head_object",
     }
 )
 CLASS_C = frozenset(

@@ -20,10 +20,10 @@ MAX_PART = 5_000_000_000
 RECOMMENDED_PART = 100_000_000
 MAX_PART_NUMBER = 10_000
 MAX_BUCKETS = 100
-MAX_RULES = 100  # lifecycle and CORS rules of a bucket
+MAX_RULES = 100  # lifecycle rules of a bucket
 BUCKET_TYPES = ("allPublic", "allPrivate")
 HEADER_LIMIT = 7_000  # b2_upload_file: name and info together
-HEADER_LIMIT_ENCRYPTED = 2_048
+HEADER_LIMIT_ENCRYPTED = 2_048  # and for any file in a bucket with object lock
 MAX_TOKEN_SECONDS = 86_400  # b2_authorize_account: "at most 24 hours"
 MAX_SHARE_SECONDS = 604_800  # b2_get_download_authorization: a week
 
@@ -117,7 +117,7 @@ def check_standard_header(name: str, value: str) -> None:
     if valid and name == "expires":
         try:
             parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter of a year that no machine counts to
             valid = False
     elif valid and name == "content-language":
         valid = bool(_LANGUAGES.fullmatch(value))
@@ -133,7 +133,6 @@ def clean_info(name: str, info: dict[str, Any], encrypted: bool) -> dict[str, st
     *name* is the file's: name and info share one limit, since both travel in headers.
     """
     cleaned: dict[str, str] = {}
-    total = len(name.encode())
     for key, value in info.items():
         if not _INFO_KEY.fullmatch(key):
             raise bad_request(f"Invalid file info name {key!r}")
@@ -144,12 +143,16 @@ def clean_info(name: str, info: dict[str, Any], encrypted: bool) -> dict[str, st
             if lower not in STANDARD_HEADERS:
                 raise bad_request(f"Unknown file info {key!r}: names with b2- are reserved")
             check_standard_header(STANDARD_HEADERS[lower], value)
-        total += len(lower) + len(value.encode())
         cleaned[lower] = value
     limit = HEADER_LIMIT_ENCRYPTED if encrypted else HEADER_LIMIT
-    if total > limit:
+    if (total := header_size(name, cleaned)) > limit:
         raise bad_request(f"File name and file info take {total} bytes; the limit is {limit}")
     return cleaned
+
+
+def header_size(name: str, info: dict[str, str]) -> int:
+    """Return how many bytes a file's name and info take of the limit they share."""
+    return len(name.encode()) + sum(len(key) + len(value.encode()) for key, value in info.items())
 
 
 def resolve_content_type(content_type: str, name: str) -> str:

@@ -1,11 +1,13 @@
 """Running the emulator: its socket, its signals, its end."""
 
+import asyncio
 import signal
 import socket
 import sys
 from collections.abc import Callable
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from b2fields.emulator.app import Emulator
 
@@ -28,14 +30,48 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+class _Connection(HttpToolsProtocol):
+    """Gives each request its connection: what a fault does to that, ASGI has no words for."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"]["transport"] = self.transport
+
+
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, bound: socket.socket, ready: Callable[[], None]) -> None:
         super().__init__(config)
+        self.bound = bound
         self.ready = ready
+        self.opening: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready()
+
+    def refuse(self, seconds: float, spared: asyncio.Transport) -> None:
+        """Refuse connections for so long from now on, and close all that are open but the *spared* one."""
+        if self.opening is not None:
+            self.opening.cancel()
+        else:
+            host, port = self.bound.getsockname()[:2]
+            self.servers[0].close()
+            # A port that nobody holds could be given to a client, even to one that then talks to itself.
+            self.bound = bind(host, port)
+        self.opening = asyncio.get_running_loop().create_task(self._open_after(seconds))
+        for connection in list(self.server_state.connections):
+            if connection.transport is not spared:
+                connection.transport.abort()
+
+    async def _open_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await super().startup([self.bound])
+        self.opening = None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.opening is not None:
+            self.opening.cancel()
+        await super().shutdown([self.bound])
 
 
 def exit_on_signals() -> None:
@@ -48,6 +84,7 @@ def serve(emulator: Emulator, bound: socket.socket, ready: Callable[[], None]) -
     """Serve until SIGINT or SIGTERM; call *ready* once connections are accepted."""
     config = uvicorn.Config(
         emulator,
+        http=_Connection,
         lifespan="off",
         ws="none",
         log_config=None,
@@ -58,4 +95,7 @@ def serve(emulator: Emulator, bound: socket.socket, ready: Callable[[], None]) -
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    _Server(config, ready).run([bound])
+    server = _Server(config, bound, ready)
+    if emulator.script is not None:
+        emulator.script.refuse = server.refuse
+    server.run([bound])

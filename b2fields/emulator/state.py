@@ -3,6 +3,7 @@
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,8 +24,9 @@ class State:
         self.bodies.sweep({row["body"] for row in self.database.rows("SELECT DISTINCT body FROM pieces")})
         self.clock_offset = 0.0
         self.uploading: set[str] = set()  # upload tokens at work; each serves one upload at a time
+        self.test_modes: Counter[str] = Counter()  # requests that asked for failures, by the mode
         self.database.run("DELETE FROM tokens WHERE expires < ?", self.now())
-        self.account_id = self._remembered("account_id", secrets.token_hex(6))
+        self.account_id = ""  # the id of its master key too, as on the service: see set_master_key
 
     def close(self) -> None:
         self.database.close()
@@ -33,18 +35,14 @@ class State:
         """Return the emulator's time in milliseconds since 1970; tests can move it."""
         return int((time.time() + self.clock_offset) * 1000)
 
-    def _remembered(self, name: str, fresh: str) -> str:
-        row = self.database.row("SELECT value FROM meta WHERE name = ?", name)
-        if row is None:
-            self.database.run("INSERT INTO meta VALUES (?, ?)", name, fresh)
-        return str(row["value"]) if row else fresh
-
     def set_master_key(self, given: tuple[str, str] | None) -> tuple[str, str]:
-        """Make the *given* id and secret the master key, or else the kept one, or a new one; return it."""
+        """Make the *given* id and secret the master key, or else the kept one, or a new one; return it.
+
+        Its id is also the account's, which stands in for it anywhere (b2_authorize_account).
+        """
         with self.database.transaction():
             kept = self.database.row("SELECT key_id, secret FROM keys WHERE is_master")
-            if given is None:
-                given = (kept["key_id"], kept["secret"]) if kept else (self.account_id, secrets.token_hex(20))
+            given = given or (tuple(kept) if kept else (secrets.token_hex(6), secrets.token_hex(20)))
             if kept is None or tuple(kept) != given:
                 self.database.run("DELETE FROM keys WHERE is_master OR key_id = ?", given[0])
                 self.database.run(
@@ -52,7 +50,16 @@ class State:
                     *given,
                     json.dumps(CAPABILITIES),
                 )
+        self.account_id = given[0]
         return given
+
+    def empty(self) -> None:
+        """Forget all but the account and its master key, as a fresh data directory with that key would."""
+        with self.database.transaction():
+            for table in ("pieces", "parts", "versions", "buckets", "tokens"):
+                self.database.run(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
+            self.database.run("DELETE FROM keys WHERE NOT is_master")
+        self.bodies.empty()
 
     def pieces(self, owner: str) -> list[Piece]:
         rows = self.database.rows(

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from b2fields.emulator import auth, buckets, files, large_files, rules
+from b2fields.emulator import auth, buckets, encryption, files, large_files, locks, rules
 from b2fields.emulator.bodies import IncomingBody
 from b2fields.emulator.call import Call, Json
-from b2fields.emulator.errors import bad_request, bad_token, not_emulated
+from b2fields.emulator.errors import bad_request, bad_token
 from b2fields.emulator.state import State
 
 AT_END = "hex_digits_at_end"
@@ -23,7 +23,6 @@ FORBIDDEN = (
     "content-range",
     "expires",
 )
-SSE_C = "x-bz-server-side-encryption-customer-algorithm"
 
 
 class Upload(NamedTuple):
@@ -63,13 +62,16 @@ async def upload_file(state: State, upload: Upload) -> Json:
         for header in FORBIDDEN:
             if header in headers:
                 raise bad_request(f"The header {header} is not allowed: use file info")
-        _refuse_unsupported(headers)
-        asked = headers.get("x-bz-server-side-encryption")
-        setting = {"mode": "SSE-B2", "algorithm": asked} if asked else None
-        encryption = files.encryption_for(state, bucket_id, setting)
+        if "x-bz-custom-upload-timestamp" in headers:
+            # Off on the real service too, unless Backblaze's support enables it for the account.
+            raise bad_request("Custom upload timestamps are not allowed", "custom_timestamp_not_allowed")
+        bucket = buckets.require(state, bucket_id)
+        lock = locks.in_headers(headers, state.now())
+        locks.check_new(lock, token.grant, bucket)
+        kept_encryption = files.encryption_for(state, bucket_id, encryption.in_headers(headers))
         encoded = {key[len(INFO) :]: value for key, value in headers.items() if key.startswith(INFO)}
         info = {key: rules.decode_name(value) for key, value in encoded.items()}
-        info = rules.clean_info(name, info, encrypted=encryption is not None)
+        info = files.clean_info(bucket, name, info, kept_encryption)
         content_type = rules.resolve_content_type(_required(headers, "content-type"), name)
         with state.bodies.receive() as body:
             sha1 = await _store(upload, body, rules.MAX_SINGLE_FILE)
@@ -85,7 +87,8 @@ async def upload_file(state: State, upload: Upload) -> Json:
                     size=body.size,
                     sha1=sha1,
                     md5=body.md5,
-                    encryption=encryption,
+                    encryption=kept_encryption,
+                    lock=lock,
                     pieces=pieces,
                 )
             except BaseException:
@@ -102,12 +105,12 @@ async def upload_part(state: State, upload: Upload) -> Json:
         text = _required(upload.headers, "x-bz-part-number")
         if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= rules.MAX_PART_NUMBER):
             raise bad_request(f"X-Bz-Part-Number must be from 1 to {rules.MAX_PART_NUMBER}")
-        _refuse_unsupported(upload.headers)
+        encryption.check_key(row, encryption.customer_in_headers(upload.headers))
         with state.bodies.receive() as body:
             sha1 = await _store(upload, body, rules.MAX_PART)
             if not body.size:
                 raise bad_request("A part must have at least one byte")
-            return large_files.add_part(state, row["file_id"], int(text), body.keep(), sha1, body.md5)
+            return large_files.add_part(state, row, int(text), body.keep(), sha1, body.md5)
 
 
 @contextmanager
@@ -156,13 +159,3 @@ def _required(headers: Mapping[str, str], name: str) -> str:
     if value is None:
         raise bad_request(f"Missing header: {name}")
     return value
-
-
-def _refuse_unsupported(headers: Mapping[str, str]) -> None:
-    if SSE_C in headers:
-        raise not_emulated("SSE-C")
-    if headers.get("x-bz-file-legal-hold", "off") != "off" or "x-bz-file-retention-mode" in headers:
-        raise not_emulated("Object lock")
-    if "x-bz-custom-upload-timestamp" in headers:
-        # Off on the real service too, unless Backblaze's support enables it for the account.
-        raise bad_request("Custom upload timestamps are not allowed", "custom_timestamp_not_allowed")

@@ -164,13 +164,17 @@ class Control:
         found: list[dict[str, Any]] = self._do("GET", "requests")["requests"]
         return found
 
+    def counters(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._do("GET", "counters")
+        return found
+
     def clear_requests(self) -> None:
         self._do("DELETE", "requests")
 
     def fault(self, operation: str, **params: Any) -> None:
         self._do("POST", "faults", {"operation": operation, **params})
 
-    def set(self, name: str, **params: float) -> None:
+    def set(self, name: str, **params: Any) -> None:
         self._do("POST", name, params)
 
     def reset(self) -> None:

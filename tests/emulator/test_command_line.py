@@ -3,14 +3,16 @@
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import httpx
 import pytest
 
-from .clients import KEY, ROOT, Native, environment, running, spawn
+from .clients import KEY, ROOT, Control, Native, environment, running, spawn
 
 
 def read_prose(process):
@@ -19,7 +21,7 @@ def read_prose(process):
     text = ""
     for line in lines:
         text += line
-        if "rclone" in line:
+        if "boto3" in line:
             return text
     raise AssertionError(process.stderr.read())
 
@@ -59,6 +61,7 @@ def test_the_prose_tells_each_client_where_to_go(tmp_path):
     assert f'authorize_account("an-id", "a-secret", "{realm}")' in text
     assert f"B2_ENVIRONMENT={realm}" in text
     assert f"RCLONE_B2_ENDPOINT={realm}" in text
+    assert f'endpoint_url="{realm}"' in text
     assert str(tmp_path) in text
 
 
@@ -110,6 +113,18 @@ def test_a_second_emulator_on_the_same_data_is_refused(tmp_path):
     assert output == ""
     assert errors.count("\n") == 1
     assert f"Another emulator uses {tmp_path}" in errors
+    assert "--data" in errors
+
+
+def test_a_data_directory_of_another_version_is_refused(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "emulator.sqlite3")) as database:
+        database.execute("PRAGMA user_version = 1")
+    with spawn("--port", "0", "--data", str(tmp_path)) as process:
+        output, errors = process.communicate()
+    assert process.returncode == 1
+    assert output == ""
+    assert errors.count("\n") == 1
+    assert f"Another version of the emulator made {tmp_path}" in errors
     assert "--data" in errors
 
 
@@ -181,12 +196,87 @@ def test_a_download_on_its_way_does_not_keep_it_from_ending(tmp_path):
         native.http.close()
 
 
-def test_the_control_plane_is_off_unless_asked_for(tmp_path):
-    with spawn("--port", "0", "--data", str(tmp_path), "--json") as process:
-        realm = json.loads(process.stdout.readline())["realm"]
-        answer = httpx.get(f"{realm}/_emulator/requests")
+def idle(emulator, native, control):
+    return socket.create_connection(("127.0.0.1", emulator.ready["port"]))
+
+
+def uploading(emulator, native, control):
+    """Send the beginning of a file, and see it arrive."""
+    bucket_id = native.account_call("b2_list_buckets")["buckets"][0]["bucketId"]
+    url, token = native.upload_url(bucket_id)
+    connection = socket.create_connection(("127.0.0.1", emulator.ready["port"]))
+    head = f"POST {url.removeprefix(native.realm)} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n"
+    head += "X-Bz-File-Name: name\r\nContent-Type: text/plain\r\nX-Bz-Content-Sha1: do_not_verify\r\n"
+    connection.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode() + bytes(1000))
+    while control.requests()[-1]["bytes_received"] < 1000:
+        pass
+    return connection
+
+
+def downloading(emulator, native, control, bytes_per_second=None):
+    """Ask for a file, and see the answer begin."""
+    native.upload(native.account_call("b2_list_buckets")["buckets"][0]["bucketId"], "name", bytes(2_000_000))
+    control.set("bandwidth", bytes_per_second=bytes_per_second)
+    connection = asking(emulator, native, control)
+    connection.recv(1)
+    return connection
+
+
+def asking(emulator, native, control):
+    """Ask for a file, and see that the emulator knows."""
+    connection = socket.create_connection(("127.0.0.1", emulator.ready["port"]))
+    request = f"GET /file/some-bucket/name HTTP/1.1\r\nHost: x\r\nAuthorization: {native.token}\r\n\r\n"
+    connection.sendall(request.encode())
+    while control.requests()[-1]["operation"] != "b2_download_file_by_name":
+        pass
+    return connection
+
+
+def stalled(emulator, native, control):
+    control.fault("b2_download_file_by_name", stall_after=1000)
+    return downloading(emulator, native, control)
+
+
+def paced(emulator, native, control):
+    return downloading(emulator, native, control, bytes_per_second=1000)
+
+
+def delayed(emulator, native, control):
+    control.fault("b2_download_file_by_name", delay=600)
+    return asking(emulator, native, control)
+
+
+def refused(emulator, native, control):
+    connection = idle(emulator, native, control)
+    control.set("refuse", seconds=600)
+    return connection
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("situation", [uploading, downloading, stalled, paced, delayed, refused])
+def test_a_signal_ends_it_cleanly_whatever_it_is_doing(tmp_path, situation, number):
+    with running(tmp_path, "--bucket", "some-bucket") as emulator:
+        native, control = Native(emulator.realm), Control(emulator.realm)
+        with situation(emulator, native, control):
+            emulator.process.send_signal(number)
+            assert emulator.process.wait(timeout=10) == 0
+        native.http.close()
+        control.http.close()
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("name", ["requests", "faults", "refuse", "reset", ""])
+def test_the_control_plane_is_off_unless_asked_for(uncontrolled, method, name):
+    assert httpx.request(method, f"{uncontrolled}/_emulator/{name}").status_code == 404
+
+
+@pytest.fixture(scope="module")
+def uncontrolled(tmp_path_factory):
+    """The realm of an emulator without control plane."""
+    with spawn("--port", "0", "--data", str(tmp_path_factory.mktemp("data")), "--json") as process:
+        yield json.loads(process.stdout.readline())["realm"]
         process.terminate()
-    assert answer.status_code == 404
 
 
 def test_the_data_directory_keeps_itself_out_of_git(tmp_path):

@@ -131,6 +131,7 @@ def test_a_download_has_all_headers_of_b2_and_so_has_its_head(native, file, buck
         "x-bz-content-sha1": file["contentSha1"],
         "x-bz-file-id": file["fileId"],
         "x-bz-file-name": "name",
+        "x-bz-server-side-encryption": "AES256",
         "x-bz-upload-timestamp": str(file["uploadTimestamp"]),
     }
     for found in (answer, head):

@@ -86,10 +86,19 @@ def send_part_after(native, file_id):
 
 
 def test_a_part_that_is_sent_again_replaces_the_one_before(native, bucket, bucket_name, large):
-    send_part(native, large, 1, b"first")
-    send_part(native, large, 1, b"second")
-    assert finish(native, large, b"second").status_code == 200
-    assert native.get(bucket_name, "large").content == b"second"
+    first = bytes(PART)
+    send_part(native, large, 1, first)
+    send_part(native, large, 2, b"first")
+    send_part(native, large, 2, b"second")
+    assert finish(native, large, first, b"second").status_code == 200
+    assert native.get(bucket_name, "large").content == first + b"second"
+
+
+def test_a_large_file_has_at_least_two_parts(native, large):
+    send_part(native, large, 1, b"part")
+    answer = finish(native, large, b"part")
+    assert problem(answer) == (400, "bad_request")
+    assert "at least 2 parts" in answer.json()["message"]
 
 
 def test_a_missing_part_is_told(native, large):

@@ -235,15 +235,11 @@ def test_what_a_file_name_must_be(native, bucket, encoded):
     assert problem(answer) == (400, "bad_request")
 
 
-def test_encryption_by_b2_is_told_and_the_customers_key_is_not_emulated(native, bucket, bucket_name):
+def test_encryption_by_b2_is_told(native, bucket, bucket_name):
     asked = {"x_bz_server_side_encryption": "AES256"}
     file = native.upload(bucket, "name", **asked)
     assert file["serverSideEncryption"] == {"mode": "SSE-B2", "algorithm": "AES256"}
     assert native.get(bucket_name, "name").headers["x-bz-server-side-encryption"] == "AES256"
-    customer = {"x_bz_server_side_encryption_customer_algorithm": "AES256"}
-    answer = native.send(*native.upload_url(bucket), "name", BODY, **customer)
-    assert problem(answer) == (400, "bad_request")
-    assert "not emulated" in answer.json()["message"]
 
 
 def test_custom_timestamps_are_not_allowed(native, bucket):
