@@ -30,6 +30,31 @@ def _file_fields() -> Iterator[AnyFileField]:
                     yield field
 
 
+def b2_storages() -> Iterator[B2Storage]:
+    """Yield the storage of every B2 field, of every alias, and the one that the settings alone describe."""
+    yield B2Storage()
+    for field in b2_fields():
+        yield field.b2_storage
+    for alias in settings.STORAGES:
+        # What cannot be built stores nothing.
+        with suppress(ImproperlyConfigured):
+            if storage := find_alias(alias):
+                yield storage
+
+
+def bucket_names() -> set[str]:
+    """Return the buckets that this project's settings, fields and storages name."""
+    return {name for storage in b2_storages() if (name := bucket_of(storage))}
+
+
+def bucket_of(storage: B2Storage) -> str | None:
+    """Return the name of a storage's bucket, or None if it was told of none."""
+    try:
+        return storage.bucket
+    except ImproperlyConfigured:
+        return None
+
+
 def find_field(label: str) -> B2FileField | None:
     """Return the field that a URL names as "app.model.field"."""
     try:

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 
-from b2fields import B2Storage
+from b2fields import B2Storage, testing
 from tests import emulated
 
 _numbers = itertools.count(1)
@@ -12,9 +12,9 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def emulator_process(tmp_path_factory):
-    emulator = emulated.start(tmp_path_factory.mktemp("b2"))
-    yield emulator
-    emulator.close()
+    key = f"{emulated.KEY_ID}:{emulated.KEY}"
+    with testing.run(tmp_path_factory.mktemp("b2"), "--key", key) as emulator:
+        yield emulator
 
 
 @pytest.fixture(scope="session")

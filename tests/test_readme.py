@@ -42,7 +42,9 @@ def snippet(first_line):
     return match[1]
 
 
-def test_the_smallest_project_works_as_it_stands(emulator, bucket, tmp_path):
+@pytest.fixture
+def run(tmp_path, emulator):
+    """Run Python in the README's smallest project, and return what it printed."""
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "site_.settings",
@@ -56,7 +58,7 @@ def test_the_smallest_project_works_as_it_stands(emulator, bucket, tmp_path):
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
 
     def append(path, text):
@@ -68,12 +70,24 @@ def test_the_smallest_project_works_as_it_stands(emulator, bucket, tmp_path):
     (tmp_path / "contracts" / "models.py").write_text(snippet("contracts/models.py"))
     append("site_/urls.py", snippet("urls.py, below what startproject wrote"))
     append("site_/settings.py", snippet("settings.py, below what startproject wrote"))
-    append("site_/settings.py", f'ALLOWED_HOSTS = ["*"]\nB2FIELDS_REALM = "{emulator.realm}"\n')
-    append("site_/settings.py", f'B2FIELDS_BUCKET = "{bucket}"\n')
-
     run("manage.py", "makemigrations", "contracts")
+    return run
+
+
+def test_the_smallest_project_works_as_it_stands(run, emulator, bucket, tmp_path):
+    with (tmp_path / "site_" / "settings.py").open("a") as settings:
+        settings.write(f'ALLOWED_HOSTS = ["*"]\nB2FIELDS_REALM = "{emulator.realm}"\n')
+        settings.write(f'B2FIELDS_BUCKET = "{bucket}"\n')
     run("manage.py", "migrate")
     assert run("-c", USE).splitlines() == ["[302, 302, 302]", "[403, 200, 200]"]
+
+
+def test_the_examples_for_tests_of_that_project_pass(run, tmp_path):
+    (tmp_path / "conftest.py").write_text(snippet("conftest.py"))
+    (tmp_path / "test_contracts.py").write_text(snippet("test_contracts.py"))
+    assert "3 passed" in run("-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path))
+    (tmp_path / "contracts" / "tests.py").write_text(snippet("contracts/tests.py"))
+    run("manage.py", "test", "contracts")
 
 
 @pytest.mark.parametrize("setting", sorted(k for k in vars(B2FieldsConf) if k.isupper()))
