@@ -2,13 +2,16 @@
 PYTHON ?= python3
 bin = .venv/bin
 
-.PHONY: example test lint format types wheel matrix check clean
+.PHONY: example test bench lint format types wheel matrix check clean
 
 example: .venv/example  ## start the emulator and the example site; Ctrl-C stops both
 	@$(bin)/python example/run.py
 
 test: .venv/test  ## run the tests on this Python
 	$(bin)/pytest $(ARGS)
+
+bench: .venv/test  ## measure, beside nginx; ARGS names the benches to run
+	$(bin)/python -m tests.benchmarks $(ARGS)
 
 lint: .venv/dev  ## check style and format
 	$(bin)/ruff check && $(bin)/ruff format --check
