@@ -133,11 +133,12 @@ def run(data: Path, *arguments: str) -> Iterator[Emulator]:
     """Run an emulator on a free port, with what *data* holds; no setting is changed."""
     command = [
         *(sys.executable, "-m", "b2fields.emulator", "--json", "--control", "--port", "0"),
+        "--until-eof",  # so that it ends with this process, even if that is killed
         *("--key", f"{_MASTER_KEY}:{_MASTER_KEY}", "--data", str(data), *arguments),
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("B2_")}
     with subprocess.Popen(  # noqa: S603 - our own module, with the arguments of a test
-        command, env=environment, stdout=subprocess.PIPE, text=True
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             # Its standard error is ours, so whoever runs the tests sees why it did not start.

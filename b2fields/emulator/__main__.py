@@ -20,7 +20,7 @@ from b2fields.emulator.app import Emulator
 from b2fields.emulator.database import DataInUse, OtherSchema
 from b2fields.emulator.errors import B2Error
 from b2fields.emulator.faults import Script
-from b2fields.emulator.server import bind, exit_on_signals, serve
+from b2fields.emulator.server import bind, exit_on_eof, exit_on_signals, serve
 from b2fields.emulator.state import State
 
 DEFAULT_DATA = ".b2-emulator"
@@ -48,6 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the emulator until it is told to stop; *options* are those of ``add_arguments``."""
     exit_on_signals()
+    if options.until_eof:
+        exit_on_eof()
     try:
         state = State(options.data)
     except DataInUse:
@@ -106,6 +108,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--json", action="store_true", help="print one line of JSON when ready, instead of prose"
+    )
+    parser.add_argument(
+        "--until-eof",
+        action="store_true",
+        help="stop when standard input ends, and so with the program that holds its other end",
     )
 
 

@@ -13,18 +13,15 @@ refuses web pages: requests with an Origin, and with a Host that is neither an a
     Downloads are ``b2_download_file_by_name`` and ``b2_download_file_by_id``, their HEADs
     ``head_file_by_name`` and ``head_file_by_id``; of the S3-compatible endpoint there are ``s3_get_object``,
     ``s3_head_object``, ``s3_put_object`` and, for what is not emulated, ``s3_unknown``. A browser's preflight
-    is ``cors_preflight``, anything that is not B2's API ``unknown``. ``path`` has no query string. ``class`` is B2's price class, and ``billed``
-    how many transactions of it B2 counts: 1, and for a list one per 1,000 entries begun. That failures are
-    billed too is assumed. ``range`` is the header as sent. ``status`` is null until the answer begins. The
-    bytes are those of bodies. For a client that went away, ``bytes_sent`` counts what had left the emulator:
-    some of it may not have reached the client (what lay in the kernel's buffers, and at most one chunk of
-    256 KiB). The log keeps the newest 100,000 requests.
-``GET /_emulator/counters``
-    Sums over all requests, also over those that the log no longer holds: requests by operation, transactions
-    as B2 bills them by class, bytes of bodies::
-
-        {"operations": {"b2_list_file_names": 1}, "classes": {"A": 0, "B": 0, "C": 10},
-         "bytes_sent": 4096, "bytes_received": 60}
+    is ``cors_preflight``, anything that is not B2's API ``unknown``. ``path`` has no query string. ``class``
+    is B2's price class, and ``billed`` how many transactions of it B2 counts: 1, and for a list one per 1,000
+    entries begun. That failures are billed too is assumed. ``range`` is the header as sent. ``status`` is
+    null until the answer begins. The bytes are those of bodies. For a client that went away, ``bytes_sent``
+    counts what had left the emulator: some of it may not have reached the client (what lay in the kernel's
+    buffers, and at most one chunk of 256 KiB). The log keeps the newest 100,000 requests. ``GET
+    /_emulator/counters`` Sums over all requests, also over those that the log no longer holds: requests by
+    operation, transactions as B2 bills them by class, bytes of bodies:: {"operations": {"b2_list_file_names":
+    1}, "classes": {"A": 0, "B": 0, "C": 10}, "bytes_sent": 4096, "bytes_received": 60}
 ``DELETE /_emulator/requests``
     Empty the log and begin the counters anew; requests that are under way are in neither.
 ``POST /_emulator/faults``

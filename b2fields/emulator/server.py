@@ -1,9 +1,11 @@
 """Running the emulator: its socket, its signals, its end."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 
 import uvicorn
@@ -78,6 +80,17 @@ def exit_on_signals() -> None:
     """Make SIGINT and SIGTERM a normal end; uvicorn raises them again once it has shut down."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
+
+
+def exit_on_eof() -> None:
+    """End, as by SIGTERM, when standard input does."""
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def serve(emulator: Emulator, bound: socket.socket, ready: Callable[[], None]) -> None:

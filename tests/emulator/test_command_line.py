@@ -183,6 +183,29 @@ def test_a_signal_ends_it_at_once_although_a_connection_is_open(tmp_path, number
         assert time.monotonic() - started < 1
 
 
+def test_it_can_be_asked_to_end_with_the_program_that_started_it(tmp_path):
+    starter = (
+        "import os, subprocess, sys; "
+        "emulator = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, text=True); "
+        "sys.stdin.readline(); os._exit(1)"
+    )
+    command = [sys.executable, "-m", "b2fields.emulator", "--port", "0", "--json", "--until-eof"]
+    with subprocess.Popen(
+        [sys.executable, "-c", starter, *command, "--data", str(tmp_path)],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert json.loads(process.stdout.readline())["event"] == "ready"
+        process.stdin.write("now\n")
+        process.stdin.flush()
+        assert process.wait(10) == 1
+        # The emulator holds the other end of this pipe for as long as it lives.
+        assert process.stdout.read() == ""
+
+
 def test_a_download_on_its_way_does_not_keep_it_from_ending(tmp_path):
     with running(tmp_path, "--bucket", "some-bucket") as emulator:
         native = Native(emulator.realm)
