@@ -12,7 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import b2sdk.v3 as sdk
-from b2sdk.v3.exception import B2Error, MissingAccountData, Unauthorized
+import requests
+from b2sdk.v3.exception import (
+    B2ConnectionError,
+    B2Error,
+    MissingAccountData,
+    Unauthorized,
+    UnknownError,
+)
 from django.conf import settings
 from django.core import signing
 from django.utils.crypto import salted_hmac
@@ -110,14 +117,23 @@ class Http(sdk.B2Http):
         pause = 0.2
         for _ in range(min(try_count - 1, retries)):
             try:
-                return self._translate_errors(fcn, post_params)
+                return self._answer(fcn, post_params)
             except B2Error as error:
                 wait = max(pause, error.retry_after_seconds or 0)
                 if not error.should_retry_http() or wait >= seconds_left():
                     raise
                 time.sleep(wait)
                 pause *= 3
-        return self._translate_errors(fcn, post_params)
+        return self._answer(fcn, post_params)
+
+    def _answer(self, fcn: Callable[[], Any], post_params: dict[str, Any] | None) -> Any:
+        try:
+            return self._translate_errors(fcn, post_params)
+        except UnknownError as error:
+            # The SDK does not know an answer that breaks off in its body.
+            if isinstance(error.__context__, requests.RequestException):
+                raise B2ConnectionError("The answer broke off.") from None
+            raise
 
 
 class Session(sdk.B2Session):

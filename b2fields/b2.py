@@ -6,8 +6,6 @@ should not pay.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import threading
 from collections.abc import Callable
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_UPLOAD_TRIES = 3
 _PAGE = 1000  # B2 bills listings by the thousand entries (B2 docs, b2_list_file_names).
 
 
@@ -94,7 +91,8 @@ def _after_fork() -> None:
 
 
 setting_changed.connect(_disconnect, dispatch_uid="b2fields.b2")
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Client:
@@ -180,38 +178,18 @@ class Client:
     ) -> FileMetadata:
         """Store bytes, or the file at a local path, under *name*; B2 verifies the SHA-1.
 
-        One request, or several at once for what is larger than B2's recommended part size (100 MB).
+        One request, or several at once for what is larger than B2FIELDS_PART_SIZE.
         """
         bucket_id = self.bucket(bucket).id
-        size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
 
         def send(session: Session) -> FileMetadata:
-            if size > session.account_info.get_recommended_part_size():
-                return self._upload_large(bucket_id, name, source, content_type, info)
-            if isinstance(source, bytes):
-                return _upload_small(session, bucket_id, name, source, size, content_type, info)
-            with open(source, "rb") as file:
-                # An empty file object would go out chunked, which B2 does not take.
-                body = file if size else b""
-                return _upload_small(session, bucket_id, name, body, size, content_type, info)
+            from b2fields import uploads
+
+            return FileMetadata.from_version(
+                uploads.send(session, bucket_id, name, source, content_type, info)
+            )
 
         return self._ask(bucket, name, send)
-
-    def _upload_large(
-        self, bucket_id: str, name: str, source: bytes | str, content_type: str, info: dict[str, str]
-    ) -> FileMetadata:
-        import b2sdk.v3 as sdk
-
-        from b2fields.account import no_deadline
-
-        body: Any = (
-            sdk.UploadSourceBytes(source) if isinstance(source, bytes) else sdk.UploadSourceLocalFile(source)
-        )
-        with no_deadline():
-            version = sdk.Bucket(self.api, bucket_id).upload(
-                body, name, content_type=content_type, file_info=info
-            )
-        return FileMetadata.from_version(version.as_dict())
 
     def get(
         self, bucket: str, name: str, first: int, last: int | None, file_id: str | None = None
@@ -280,48 +258,6 @@ def _delete_version(session: Session, file_id: str, name: str) -> None:
 
     with suppress(FileNotPresent):  # another process was faster
         session.delete_file_version(file_id, name)
-
-
-def _upload_small(
-    session: Session,
-    bucket_id: str,
-    name: str,
-    body: bytes | io.BufferedReader,
-    size: int,
-    content_type: str,
-    info: dict[str, str],
-) -> FileMetadata:
-    # Not Bucket.upload: it hands each upload to a pool of threads, where our deadline is not known.
-    from b2sdk.v3.exception import B2Error
-
-    if isinstance(body, bytes):
-        sha1 = _sha1(body).hexdigest()
-    else:
-        sha1 = hashlib.file_digest(body, _sha1).hexdigest()
-    for tries_left in reversed(range(_UPLOAD_TRIES)):
-        try:
-            version = session.upload_file(bucket_id, name, size, content_type, sha1, info, body)
-            break
-        except B2Error as error:
-            # A failed upload needs a new upload URL (B2 docs, Uploading Files).
-            session.account_info.clear_bucket_upload_data(bucket_id)
-            if not tries_left or not _may_retry_upload(error):
-                raise
-    return FileMetadata.from_version(version)
-
-
-def _sha1(content: bytes = b"") -> hashlib._Hash:
-    return hashlib.sha1(content, usedforsecurity=False)
-
-
-def _may_retry_upload(error: Any) -> bool:
-    from b2sdk.v3.exception import Unauthorized
-
-    from b2fields.account import seconds_left
-
-    # The SDK would send an upload again even where B2 says that the key may not write.
-    refused = isinstance(error, Unauthorized) and error.code == "unauthorized"
-    return bool(error.should_retry_upload() and not refused and seconds_left() > 0)
 
 
 def _bucket_missing(name: str) -> BucketMissing:

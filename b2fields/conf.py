@@ -35,6 +35,9 @@ class B2FieldsConf(AppConf):
     METADATA_TIMEOUT: int = 3600
     # Bytes of an upload kept in memory before it goes to a temporary file.
     MAX_MEMORY_SIZE: int = 4 * 1024 * 1024
+    # What is larger goes up in parts of so many bytes, several at a time; None: as B2 recommends (100 MB).
+    PART_SIZE: int | None = None
+    UPLOAD_THREADS: int = 4
 
     # Seconds to connect, seconds without a byte, further tries, and seconds after which none is begun.
     CONNECT_TIMEOUT: float = 5

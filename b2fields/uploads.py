@@ -1,0 +1,278 @@
+"""Sending a file to B2: in one request, or in parts, several at a time.
+
+Only ``b2`` loads this module, on first use, because importing the SDK is slow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from b2sdk.v3.exception import B2Error, Unauthorized
+from django.conf import settings
+
+from b2fields.account import Session, no_deadline, seconds_left
+
+_T = TypeVar("_T")
+Version = dict[str, Any]
+
+_TRIES = 3
+_MOST_PARTS = 10_000  # B2 docs, Large Files
+_CHUNK = 1024 * 1024
+
+logger = logging.getLogger("b2fields")
+
+
+class _Content(NamedTuple):
+    """What is to be sent: *read* takes an offset and a number of bytes, from any thread."""
+
+    size: int
+    read: Callable[[int, int], bytes]
+
+
+class _Stretch(NamedTuple):
+    """A part of a file: its number, from 1, the offset of its first byte, and how many there are."""
+
+    number: int
+    start: int
+    length: int
+
+
+def send(
+    session: Session, bucket_id: str, name: str, source: bytes | str, content_type: str, info: dict[str, str]
+) -> Version:
+    """Store bytes, or the file at a local path, and return the version as B2 tells it.
+
+    What is larger than B2FIELDS_PART_SIZE, or B2's recommended part size, goes as a large file.
+    """
+    with _opened(source) as content:
+        account_info = session.account_info
+        least = account_info.get_absolute_minimum_part_size()
+        part_size = max(least, settings.B2FIELDS_PART_SIZE or account_info.get_recommended_part_size())
+        if content.size <= part_size:
+            body = source if isinstance(source, bytes) else _Body(content, _Stretch(1, 0, content.size))
+            # An empty stream would go out chunked, which B2 does not take.
+            return _send_whole(
+                session, bucket_id, name, content, body if content.size else b"", content_type, info
+            )
+        with no_deadline():
+            stretches = _stretches(content.size, part_size, least)
+            return _send_parts(session, bucket_id, name, content, stretches, content_type, info)
+
+
+@contextmanager
+def _opened(source: bytes | str) -> Iterator[_Content]:
+    if isinstance(source, bytes):
+        view = memoryview(source)
+        yield _Content(len(source), lambda start, size: bytes(view[start : start + size]))
+        return
+    place = threading.Lock()
+    with open(source, "rb", buffering=0) as file:
+
+        def read(start: int, size: int) -> bytes:
+            with place:
+                file.seek(start)
+                return file.read(size)
+
+        yield _Content(os.fstat(file.fileno()).st_size, read)
+
+
+def _sha1_of(content: _Content) -> str:
+    digest = _sha1()
+    for start in range(0, content.size, _CHUNK):
+        digest.update(content.read(start, _CHUNK))
+    return digest.hexdigest()
+
+
+def _sha1() -> hashlib._Hash:
+    return hashlib.sha1(usedforsecurity=False)
+
+
+def _send_whole(
+    session: Session,
+    bucket_id: str,
+    name: str,
+    content: _Content,
+    body: bytes | _Body,
+    content_type: str,
+    info: dict[str, str],
+) -> Version:
+    # Not the SDK's Bucket.upload: it hands each upload to a pool of threads, where our deadline is not known.
+    sha1 = _sha1_of(content)
+    version: Version = _tried(
+        partial(session.upload_file, bucket_id, name, content.size, content_type, sha1, info, body),
+        forget_url=partial(session.account_info.clear_bucket_upload_data, bucket_id),
+    )
+    return version
+
+
+def _tried(request: Callable[[], _T], forget_url: Callable[[], None]) -> _T:
+    """Make an upload *request*, again if it failed by no fault of ours."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            return request()
+        except B2Error as error:
+            # A failed upload needs a new upload URL (B2 docs, Uploading Files).
+            forget_url()
+            if not tries_left or not _may_retry(error):
+                raise
+    raise AssertionError("unreachable")
+
+
+def _may_retry(error: B2Error) -> bool:
+    # The SDK would send an upload again even where B2 says that the key may not write.
+    refused = isinstance(error, Unauthorized) and error.code == "unauthorized"
+    return bool(error.should_retry_upload() and not refused and seconds_left() > 0)
+
+
+# Large files
+
+
+def _stretches(size: int, part_size: int, least: int) -> list[_Stretch]:
+    """Cut a file into parts of the same size, but for the last; larger than asked if they were too many."""
+    count = min(math.ceil(size / part_size), _MOST_PARTS)
+    length = max(math.ceil(size / count), least)
+    starts = range(0, size, length)
+    return [_Stretch(number, start, min(length, size - start)) for number, start in enumerate(starts, 1)]
+
+
+def _send_parts(
+    session: Session,
+    bucket_id: str,
+    name: str,
+    content: _Content,
+    stretches: list[_Stretch],
+    content_type: str,
+    info: dict[str, str],
+) -> Version:
+    # The one checksum of a large file is what its uploader says (B2 docs, Large Files).
+    info = {"large_file_sha1": _sha1_of(content), **info}
+    file_id = session.start_large_file(bucket_id, name, content_type, info)["fileId"]
+    try:
+        hashes = _in_parallel(session, file_id, content, stretches)
+        version: Version = session.finish_large_file(file_id, hashes)
+    except BaseException:
+        finished = _cancelled(session, file_id)
+        if finished is None:
+            raise
+        return finished
+    finally:
+        session.account_info.clear_large_file_upload_urls(file_id)
+    return version
+
+
+def _cancelled(session: Session, file_id: str) -> Version | None:
+    """Remove the parts of a large file; return its version if it turns out to be finished.
+
+    So it is if B2 did what it was asked for and only its answer was lost.
+    """
+    try:
+        session.cancel_large_file(file_id)
+    except B2Error:
+        try:
+            version: Version = session.get_file_info_by_id(file_id)
+        except B2Error as error:
+            # In words of our own: the SDK's can hold tokens.
+            logger.warning("An unfinished large file stays in B2 (%s).", type(error).__name__)
+            return None
+        return version if version["action"] == "upload" else None
+    return None
+
+
+def _in_parallel(session: Session, file_id: str, content: _Content, stretches: list[_Stretch]) -> list[str]:
+    """Send all parts and return their SHA-1 in order; after one that failed no other is begun."""
+    threads: int = settings.B2FIELDS_UPLOAD_THREADS
+    stopped = threading.Event()
+
+    def send_unless_stopped(stretch: _Stretch) -> str:
+        if stopped.is_set():
+            raise _Stopped
+        try:
+            return _send_part(session, file_id, content, stretch)
+        except BaseException:
+            stopped.set()
+            raise
+
+    try:
+        with ThreadPoolExecutor(min(threads, len(stretches)), "b2fields-upload") as pool:
+            sent = [pool.submit(send_unless_stopped, stretch) for stretch in stretches]
+    except BaseException:  # of this thread, such as KeyboardInterrupt
+        stopped.set()
+        raise
+    for error in filter(None, (part.exception() for part in sent)):
+        if not isinstance(error, _Stopped):
+            raise error
+    return [part.result() for part in sent]
+
+
+def _send_part(session: Session, file_id: str, content: _Content, stretch: _Stretch) -> str:
+    body = _Body(content, stretch, sha1_at_end=True)
+    _tried(
+        partial(session.upload_part, file_id, stretch.number, len(body), "hex_digits_at_end", body),
+        forget_url=partial(session.account_info.clear_large_file_upload_urls, file_id),
+    )
+    return body.sha1
+
+
+class _Stopped(Exception):
+    """Another part has failed."""
+
+
+class _Body(io.RawIOBase):
+    """A stretch of a file as a request's body, sent from its start each time.
+
+    With *sha1_at_end* its checksum in hexadecimal follows, so that it is read once (B2 docs, b2_upload_part).
+    """
+
+    def __init__(self, content: _Content, stretch: _Stretch, sha1_at_end: bool = False) -> None:
+        self._content, self._stretch = content, stretch
+        self._digest = _sha1() if sha1_at_end else None
+        self._has_digest = sha1_at_end
+        self._position = 0
+
+    def __len__(self) -> int:
+        return self._stretch.length + (40 if self._has_digest else 0)
+
+    @property
+    def sha1(self) -> str:
+        return self._digest.hexdigest() if self._digest else ""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if (offset, whence) != (0, os.SEEK_SET):
+            raise io.UnsupportedOperation("The body of a request begins anew or goes on.")
+        self._position = 0
+        self._digest = _sha1() if self._has_digest else None
+        return 0
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._stretch.length - self._position
+        wanted = len(self) - self._position if size < 0 else size
+        if left <= 0:
+            # Behind the bytes, if anything, stands the checksum.
+            data = self.sha1.encode()[-left:][:wanted] if self._has_digest else b""
+        else:
+            data = self._content.read(self._stretch.start + self._position, min(wanted, left))
+            if not data:
+                raise OSError("The file became shorter while it was sent.")
+            if self._digest is not None:
+                self._digest.update(data)
+        self._position += len(data)
+        return data
