@@ -8,7 +8,7 @@ example: .venv/example  ## start the emulator and the example site; Ctrl-C stops
 	@$(bin)/python example/run.py
 
 test: .venv/test  ## run the tests on this Python
-	$(bin)/pytest $(ARGS)
+	$(bin)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
 bench: .venv/test  ## measure, beside nginx; ARGS names the benches to run
 	$(bin)/python -m tests.benchmarks $(ARGS)

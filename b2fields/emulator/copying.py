@@ -54,7 +54,8 @@ async def copy_file(call: Call) -> Json:
         lock=lock,
         pieces=slices(_pieces(state, source), part.first, part.length),
     )
-    return files.to_json(state, call.grant, row)
+    # In this answer alone ("b2_copy_file"); from then on it is an upload like others.
+    return files.to_json(state, call.grant, row) | {"action": "copy"}
 
 
 async def copy_part(call: Call) -> Json:
