@@ -16,7 +16,7 @@ class State:
     """An open data directory."""
 
     def __init__(self, data: Path) -> None:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The directory holds application keys and often lies inside a project: keep it out of its repository.
         (data / ".gitignore").write_text("*\n")
         self.database = Database(data / "emulator.sqlite3")

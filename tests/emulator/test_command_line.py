@@ -302,6 +302,11 @@ def uncontrolled(tmp_path_factory):
         process.terminate()
 
 
+def test_the_data_directory_is_its_users_alone(tmp_path):
+    with running(tmp_path / "data"):
+        assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
 def test_the_data_directory_keeps_itself_out_of_git(tmp_path):
     with running(tmp_path / "data"):
         pass
