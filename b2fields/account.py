@@ -1,35 +1,26 @@
-"""The SDK fitted to Django: account info in Django's cache, our timeouts, one authorization at a time.
+"""The SDK fitted to Django: account info shared between processes, one authorization at a time.
 
 Only ``b2`` loads this module, on first use, because importing the SDK is slow.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import b2sdk.v3 as sdk
-import requests
-from b2sdk.v3.exception import (
-    B2ConnectionError,
-    B2Error,
-    MissingAccountData,
-    Unauthorized,
-    UnknownError,
-)
-from django.conf import settings
+from b2sdk.v3.exception import B2Error, MissingAccountData, Unauthorized
 from django.core import signing
 from django.utils.crypto import salted_hmac
 
-from b2fields.metadata import cache_key, quietly
+from b2fields import shared
+from b2fields.metadata import cache_key
+from b2fields.shared import Place
+from b2fields.transport import Http
 
 # B2 issues tokens for 24 hours (B2 docs, b2_authorize_account); the entry goes a little earlier.
 _ENTRY_SECONDS = 23 * 3600
-# A bucket's type may be changed in Backblaze's console; it is asked again after this many seconds.
-_BUCKET_SECONDS = 3600
 # A failed authorization is not repeated for this many seconds, since each try is a paid request and
 # holds up a visitor: longer where B2 refused the key, shorter where B2 could not be reached.
 _REFUSED_SECONDS = 10
@@ -47,93 +38,6 @@ _ENTRY_KEYS = {
     "allowed",
     "buckets",
 }
-
-_deadline: ContextVar[float | None] = ContextVar("b2fields_deadline", default=None)
-_sends_file: ContextVar[bool] = ContextVar("b2fields_sends_file", default=False)
-
-
-@contextmanager
-def deadline() -> Iterator[None]:
-    """Begin no further try of the requests within, once B2FIELDS_DEADLINE seconds are over."""
-    seconds: float = settings.B2FIELDS_DEADLINE
-    token = _deadline.set(time.monotonic() + seconds)
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
-
-
-@contextmanager
-def no_deadline() -> Iterator[None]:
-    """Let each request within have its own time only: what takes long because there is much to do."""
-    token = _deadline.set(None)
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
-
-
-def seconds_left() -> float:
-    end = _deadline.get()
-    return float("inf") if end is None else end - time.monotonic()
-
-
-class Http(sdk.B2Http):
-    """The SDK's HTTP layer with timeouts and retries that a web request can bear.
-
-    The SDK waits up to 20 minutes for one answer and tries downloads 20 times. It reads these
-    attributes, and calls this method, on the instance; it offers no setting for them.
-    """
-
-    def request(self, method: Any, url: str, headers: dict[str, str], *args: Any, **kwargs: Any) -> Any:
-        # urllib3 sends the body within the time to connect, which is for files too short.
-        token = _sends_file.set("X-Bz-Content-Sha1" in headers)
-        try:
-            return super().request(method, url, headers, *args, **kwargs)
-        finally:
-            _sends_file.reset(token)
-
-    @property
-    def _connect_timeout(self) -> float:
-        limit: float = settings.B2FIELDS_CONNECT_TIMEOUT
-        if _sends_file.get():
-            limit = max(limit, settings.B2FIELDS_READ_TIMEOUT)
-        return max(0.1, min(limit, seconds_left()))
-
-    @property
-    def _read_timeout(self) -> float:
-        limit: float = settings.B2FIELDS_READ_TIMEOUT
-        return max(0.1, min(limit, seconds_left()))
-
-    CONNECTION_TIMEOUT: Any = _connect_timeout
-    TIMEOUT: Any = _read_timeout
-    TIMEOUT_FOR_COPY: Any = _read_timeout
-    TIMEOUT_FOR_UPLOAD: Any = _read_timeout
-
-    def _translate_and_retry(  # type: ignore[override]  # a class method there
-        self, fcn: Callable[[], Any], try_count: int, post_params: dict[str, Any] | None = None
-    ) -> Any:
-        retries: int = settings.B2FIELDS_RETRIES
-        pause = 0.2
-        for _ in range(min(try_count - 1, retries)):
-            try:
-                return self._answer(fcn, post_params)
-            except B2Error as error:
-                wait = max(pause, error.retry_after_seconds or 0)
-                if not error.should_retry_http() or wait >= seconds_left():
-                    raise
-                time.sleep(wait)
-                pause *= 3
-        return self._answer(fcn, post_params)
-
-    def _answer(self, fcn: Callable[[], Any], post_params: dict[str, Any] | None) -> Any:
-        try:
-            return self._translate_errors(fcn, post_params)
-        except UnknownError as error:
-            # The SDK does not know an answer that breaks off in its body.
-            if isinstance(error.__context__, requests.RequestException):
-                raise B2ConnectionError("The answer broke off.") from None
-            raise
 
 
 class Session(sdk.B2Session):
@@ -158,6 +62,22 @@ class Session(sdk.B2Session):
         self.ensure_authorized()
         return super()._execute_with_auth_retry(callback, first_attempt)
 
+    def head_file(
+        self, bucket_name: str, name: str, encryption: sdk.EncryptionSetting | None
+    ) -> Mapping[str, str]:
+        """Ask for a file's headers by its name; the SDK's own way has no place for a customer's key."""
+
+        def ask() -> Any:
+            headers = {"Authorization": self.account_info.get_account_auth_token()}
+            if encryption is not None:
+                encryption.add_to_download_headers(headers)
+            url = self.get_download_url_by_name(bucket_name, name)
+            raw_api: Any = self.raw_api
+            return raw_api.b2_http.head_content(url, headers).headers
+
+        found: Mapping[str, str] = self._execute_with_auth_retry(ask)
+        return found
+
     def authorize_automatically(self) -> bool:
         with self._renewal:
             info = self.account_info
@@ -178,16 +98,16 @@ class Session(sdk.B2Session):
 
 
 class AccountInfo(sdk.UrlPoolAccountInfo):
-    """What an authorization answered, kept in this process and, signed, in Django's cache.
+    """What an authorization answered, kept in this process and, signed, where others find it.
 
-    The application key stays in this object. Upload URLs do too: B2 lets one upload at a time use
-    each, so processes must not share them.
+    The application key stays in this object; the SDK's own SqliteAccountInfo would write it into its
+    file. Upload URLs stay too: B2 lets one upload at a time use each, so processes must not share them.
     """
 
-    def __init__(self, realm: str, key_id: str, key: str, cache_alias: str | None) -> None:
+    def __init__(self, realm: str, key_id: str, key: str, place: Place | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._realm, self._key_id, self._key = realm, key_id, key
-        self._cache_alias = cache_alias
+        self._place = place
         # The key takes part, by a keyed hash, so that an entry made with the right key is no answer
         # for a wrong one.
         fingerprint = salted_hmac("b2fields.account", f"{realm}\0{key_id}\0{key}", algorithm="sha256")
@@ -208,9 +128,9 @@ class AccountInfo(sdk.UrlPoolAccountInfo):
 
     def load(self) -> bool:
         """Take what another process authorized, if it is another token than the one at hand."""
-        if self._cache_alias is None:
+        if self._place is None:
             return False
-        entry = quietly("get", cache_key("account", self._salt), alias=self._cache_alias)
+        entry = shared.read(self._place, cache_key("account", self._salt))
         try:
             data = signing.loads(entry, salt=self._salt, max_age=_ENTRY_SECONDS)
             usable = (
@@ -227,10 +147,9 @@ class AccountInfo(sdk.UrlPoolAccountInfo):
 
     def store(self) -> None:
         """Let other processes use what this one authorized."""
-        if self._cache_alias is not None:
+        if self._place is not None:
             entry = signing.dumps(self._data, salt=self._salt)
-            key = cache_key("account", self._salt)
-            quietly("set", key, entry, _ENTRY_SECONDS, alias=self._cache_alias)
+            shared.write(self._place, cache_key("account", self._salt), entry, _ENTRY_SECONDS)
 
     def _is_of_the_realm(self, url: str) -> bool:
         found = urlsplit(url)
@@ -243,10 +162,10 @@ class AccountInfo(sdk.UrlPoolAccountInfo):
 
     # Buckets: name -> [id, type or None, time of asking]
 
-    def bucket(self, name: str) -> tuple[str, str] | None:
-        """Return id and type of a bucket, if they are known and fresh."""
+    def bucket(self, name: str, seconds: float) -> tuple[str, str] | None:
+        """Return id and type of a bucket, if they were asked for within the last *seconds*."""
         bucket_id, bucket_type, asked = self._data.get("buckets", {}).get(name.lower(), (None, None, 0))
-        if bucket_type is None or time.time() - asked > _BUCKET_SECONDS:
+        if bucket_type is None or time.time() - asked > seconds:
             return None
         return bucket_id, bucket_type
 

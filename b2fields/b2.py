@@ -1,4 +1,4 @@
-"""The door to b2sdk: clients, requests and the translation of their errors.
+"""The door to b2sdk: clients and their requests.
 
 The SDK is imported on first use: it costs 0.2 s and 30 MB, which a process that never opens a file
 should not pay.
@@ -6,41 +6,50 @@ should not pay.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
+from django.conf import settings
 from django.core.signals import setting_changed
 
-from b2fields.exceptions import (
-    AccessRefused,
-    B2TimedOut,
-    B2Unavailable,
-    BucketMissing,
-    CapExceeded,
-    FileMissing,
-)
+from b2fields import buckets, encryption
+from b2fields.b2_errors import translated
+from b2fields.buckets import Bucket
+from b2fields.encryption import Encryption
+from b2fields.exceptions import B2FieldsError, BucketMissing
 from b2fields.http import MAX_FILE_SIZE, Extent, extent_of
 from b2fields.metadata import FileMetadata
+from b2fields.shapes import NewBucket
+from b2fields.shared import Place
 
 if TYPE_CHECKING:
     import b2sdk.v3 as sdk
     import requests
 
-    from b2fields.account import Session
+    from b2fields.account import AccountInfo, Session
 
 _T = TypeVar("_T")
 
 _PAGE = 1000  # B2 bills listings by the thousand entries (B2 docs, b2_list_file_names).
+# Seconds after which a bucket's type is asked for again to make links, and if that had no answer.
+_LINK_SECONDS = 24 * 3600
+_NO_ANSWER_SECONDS = 60
+
+logger = logging.getLogger("b2fields")
 
 
 @dataclass(frozen=True)
 class Account:
-    """Which account to use, where, and in which of Django's caches its tokens are shared, if in any.
+    """Which account to use, of which realm, and the place where its tokens are shared, if anywhere.
 
     The key is left out of the representation.
     """
@@ -48,14 +57,7 @@ class Account:
     realm: str
     key_id: str
     key: str = field(repr=False)
-    cache_alias: str | None = "default"
-
-
-class Bucket(NamedTuple):
-    """A bucket's id and type; the type is None if the key may not see it."""
-
-    id: str
-    type: str | None
+    shared: Place | None
 
 
 class Answer(NamedTuple):
@@ -95,41 +97,72 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class Client:
-    """B2's operations in terms of bucket and file names, with errors in our words."""
+class _Connection:
+    """What this process has of an account: one API object, whoever asks."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
         self._opening = threading.Lock()
         self._api: sdk.B2Api | None = None
+        # For ``Client.public_url``: one thread asks, and no bucket again before its time.
+        self.asking = threading.Lock()
+        self.ask_again: dict[str, float] = {}
 
     @property
     def api(self) -> sdk.B2Api:
-        """The SDK's API object, unauthorized until its first request."""
         with self._opening:
             if self._api is None:
                 from b2fields import account as fitted
 
                 a = self.account
-                self._api = fitted.open_api(fitted.AccountInfo(a.realm, a.key_id, a.key, a.cache_alias))
+                self._api = fitted.open_api(fitted.AccountInfo(a.realm, a.key_id, a.key, a.shared))
             return self._api
 
-    def _ask(self, bucket: str, name: str | None, call: Callable[[Session], _T]) -> _T:
+
+class Client:
+    """B2's operations in terms of bucket and file names, with errors in our words."""
+
+    def __init__(self, account: Account) -> None:
+        self._connection = _Connection(account)
+        self._encryption: Encryption | None = None
+        self._new_bucket: Callable[[], NewBucket | None] | None = None
+
+    def told(self, encryption: Encryption | None, new_bucket: Callable[[], NewBucket | None]) -> Client:
+        """Return a client on the same connection that encrypts files.
+
+        *new_bucket* is asked how to create a bucket when one is missing; None means not at all.
+        """
+        other = copy(self)
+        other._encryption, other._new_bucket = encryption, new_bucket
+        return other
+
+    @property
+    def account(self) -> Account:
+        return self._connection.account
+
+    @property
+    def api(self) -> sdk.B2Api:
+        """The SDK's API object, unauthorized until its first request."""
+        return self._connection.api
+
+    def _ask(
+        self, bucket: str, name: str | None, call: Callable[[Session], _T], seconds: float | None = None
+    ) -> _T:
         """Make the requests of *call* within the deadline, and let none of the SDK's errors out.
 
         Their text, and the variables of their frames, can hold tokens; so ours is raised after the
         except block, which keeps theirs out of logs and debug pages altogether.
         """
         api = self.api
-        from b2fields.account import deadline
+        from b2fields.transport import deadline
 
         try:
-            with deadline():
+            with deadline(seconds):
                 session: Session = api.session  # type: ignore[assignment]  # ours, by _Api.SESSION_CLASS
                 session.ensure_authorized()
                 return call(session)
         except Exception as error:
-            ours = _translated(error, self.account, bucket, name)
+            ours = translated(error, self.account.realm, bucket, name)
             if ours is None:
                 raise
             if isinstance(ours, BucketMissing):
@@ -139,36 +172,58 @@ class Client:
     # Buckets
 
     def bucket(self, name: str) -> Bucket:
-        """Return id and type of a bucket: one request, the answer is remembered and shared."""
-        return self._ask(name, None, lambda session: self._look_up_bucket(session, name))
+        """Return id and type of a bucket: one request, the answer is remembered and shared.
 
-    def _look_up_bucket(self, session: Session, name: str) -> Bucket:
-        info = session.account_info
-        known = info.bucket(name)
-        if known:
-            return Bucket(*known)
-        allowed = info.get_allowed()
-        if "listBuckets" not in allowed["capabilities"]:
-            for bucket in allowed["buckets"] or []:
-                if bucket["name"] == name:
-                    return Bucket(bucket["id"], None)
-            raise AccessRefused(
-                f"The application key may not look up bucket {name!r}: it lacks the capability "
-                "listBuckets. Use a key that has it."
-            )
-        found = session.list_buckets(info.get_account_id(), bucket_name=name)["buckets"]
-        if not found:
-            raise _bucket_missing(name)
-        info.remember_bucket(name, found[0]["bucketId"], found[0]["bucketType"])
-        return Bucket(found[0]["bucketId"], found[0]["bucketType"])
+        One that is missing is created, by one request more, if this client was told how.
+        """
+        try:
+            return self._ask(name, None, partial(buckets.look_up, name=name))
+        except BucketMissing:
+            new = self._new_bucket() if self._new_bucket else None
+            if new is None:
+                raise
+        return self._ask(name, None, partial(buckets.create, name=name, new=new))
+
+    def public_url(self, bucket: str) -> str | None:
+        """Return what stands before the names of a bucket's files, if everybody can read it there.
+
+        Asked for while pages are rendered, so an answer serves for a day, and after a failure nothing
+        is asked for a minute: what was known before counts on, and an unknown bucket as a private one.
+        """
+        if not self._knows(bucket, _LINK_SECONDS):
+            with self._connection.asking:
+                again = self._connection.ask_again
+                if not self._knows(bucket, _LINK_SECONDS) and time.monotonic() >= again.get(bucket, 0):
+                    try:
+                        look = partial(buckets.look_up, name=bucket, seconds=_LINK_SECONDS)
+                        found = self._ask(bucket, None, look, settings.B2FIELDS_CONNECT_TIMEOUT)
+                    except B2FieldsError as error:
+                        logger.warning("b2fields links to files of %r through this site: %s", bucket, error)
+                        found = None
+                    if found is None or found.type is None:
+                        again[bucket] = time.monotonic() + _NO_ANSWER_SECONDS
+        known = self._info.bucket(bucket, float("inf"))
+        if known is None or known[1] != "allPublic":
+            return None
+        return f"{self._info.get_download_url()}/file/{quote(bucket)}/"
+
+    def _knows(self, bucket: str, seconds: float) -> bool:
+        return self._info.bucket(bucket, seconds) is not None
+
+    @property
+    def _info(self) -> AccountInfo:
+        info: AccountInfo = self.api.account_info
+        return info
 
     # Files
 
     def head(self, bucket: str, name: str) -> FileMetadata:
         """Look a file up by its name: one request. Raises FileMissing."""
 
+        setting = self._setting_to_read()
+
         def look(session: Session) -> FileMetadata:
-            headers = session.get_file_info_by_name(bucket, name)
+            headers = session.head_file(bucket, name, setting)
             return FileMetadata.from_headers(headers, extent_of(headers).total)
 
         return self._ask(bucket, name, look)
@@ -180,14 +235,14 @@ class Client:
 
         One request, or several at once for what is larger than B2FIELDS_PART_SIZE.
         """
+        setting = _sdk_setting(self._encryption)
         bucket_id = self.bucket(bucket).id
 
         def send(session: Session) -> FileMetadata:
             from b2fields import uploads
 
-            return FileMetadata.from_version(
-                uploads.send(session, bucket_id, name, source, content_type, info)
-            )
+            upload = uploads.Upload(bucket_id, name, content_type, info, setting)
+            return FileMetadata.from_version(uploads.send(session, upload, source))
 
         return self._ask(bucket, name, send)
 
@@ -200,6 +255,8 @@ class Client:
         ends before *first*. Raises FileMissing.
         """
 
+        setting = self._setting_to_read()
+
         def begin(session: Session) -> Answer | None:
             from b2sdk.v3.exception import UnsatisfiableRange
 
@@ -211,13 +268,19 @@ class Client:
             byte_range = None if whole else (first, MAX_FILE_SIZE if last is None else last)
             try:
                 # The SDK's context manager does not close the response.
-                with session.download_file_from_url(url, range_=byte_range) as response:
+                with session.download_file_from_url(url, byte_range, setting) as response:
                     extent = extent_of(response.headers)
                     return Answer(response, extent, FileMetadata.from_headers(response.headers, extent.total))
             except UnsatisfiableRange:
                 return None
 
         return self._ask(bucket, name, begin)
+
+    def _setting_to_read(self) -> sdk.EncryptionSetting | None:
+        # B2 decrypts by its own keys unasked.
+        if self._encryption is None or self._encryption.mode != encryption.SSE_C:
+            return None
+        return _sdk_setting(self._encryption)
 
     def list_names(self, bucket: str, prefix: str, start: str) -> tuple[list[str], str | None]:
         """Return up to 1,000 visible files in the order of their names, and the name to go on from."""
@@ -226,6 +289,17 @@ class Client:
             bucket, None, lambda session: session.list_file_names(bucket_id, start, _PAGE, prefix)
         )
         return [file["fileName"] for file in page["files"]], page["nextFileName"]
+
+    def list_files(self, bucket: str, prefix: str, start: str) -> tuple[dict[str, FileMetadata], str | None]:
+        """Return what is known of up to 1,000 visible files, by name, and the name to go on from."""
+        bucket_id = self.bucket(bucket).id
+
+        def list_page(session: Session) -> tuple[dict[str, FileMetadata], str | None]:
+            page = session.list_file_names(bucket_id, start, _PAGE, prefix)
+            files = {file["fileName"]: FileMetadata.from_version(file) for file in page["files"]}
+            return files, page["nextFileName"]
+
+        return self._ask(bucket, None, list_page)
 
     def delete(self, bucket: str, name: str) -> None:
         """Remove every version and hide marker of exactly this name; a missing file is no error.
@@ -246,6 +320,17 @@ class Client:
                     self._ask(bucket, name, partial(_delete_version, file_id=version["fileId"], name=name))
 
 
+def _sdk_setting(declared: Encryption | None) -> sdk.EncryptionSetting | None:
+    if declared is None:
+        return None
+    from b2sdk.v3 import SSE_B2_AES, EncryptionAlgorithm, EncryptionKey, EncryptionMode, EncryptionSetting
+
+    if declared.mode == encryption.SSE_B2:
+        return SSE_B2_AES
+    key = EncryptionKey(declared.secret(), declared.key_id)
+    return EncryptionSetting(EncryptionMode.SSE_C, EncryptionAlgorithm.AES256, key)
+
+
 def _list_versions(
     session: Session, bucket_id: str, start: tuple[str | None, str | None], prefix: str
 ) -> dict[str, Any]:
@@ -258,46 +343,3 @@ def _delete_version(session: Session, file_id: str, name: str) -> None:
 
     with suppress(FileNotPresent):  # another process was faster
         session.delete_file_version(file_id, name)
-
-
-def _bucket_missing(name: str) -> BucketMissing:
-    return BucketMissing(
-        f"This application key sees no bucket {name!r}. Create it, correct the field's bucket argument, "
-        "B2FIELDS_BUCKETS or B2FIELDS_BUCKET, or use a key that may read it."
-    )
-
-
-def _translated(error: Exception, account: Account, bucket: str, name: str | None) -> Exception | None:
-    """Return our error for one of the SDK's, or None to let *error* pass."""
-    import requests
-    from b2sdk.v3 import exception as b2
-
-    what = f"bucket {bucket!r}" if name is None else f"{name!r} in bucket {bucket!r}"
-    # The base class of all that answers 404; the SDK's public module does not name it.
-    not_found = type(b2.interpret_b2_error(404, None, None, {}))
-    match error:
-        case b2.MaxRetriesExceeded() if error.exception_info_list:
-            return _translated(error.exception_info_list[-1], account, bucket, name)
-        case b2.BucketIdNotFound() | b2.NonExistentBucket():
-            return _bucket_missing(bucket)
-        case _ if isinstance(error, not_found):
-            return FileMissing(f"There is no {what}.")
-        case b2.Unauthorized() | b2.AccessDenied() | b2.RestrictedBucket():
-            return AccessRefused(
-                f"B2 refuses {what} to this application key. Check B2FIELDS_APPLICATION_KEY_ID and "
-                "B2FIELDS_APPLICATION_KEY, that the key has not expired, and that it may use this bucket."
-            )
-        case b2.CapExceeded() | b2.UnknownError() if "cap" in type(error).__name__.lower() + str(error):
-            return CapExceeded(f"B2 refuses {what}: the account reached a cap. Raise it at Backblaze.")
-        case b2.B2RequestTimeout() | b2.RequestTimeout() | requests.Timeout():
-            return B2TimedOut(
-                f"B2 did not answer for {what} in time (B2FIELDS_READ_TIMEOUT, B2FIELDS_DEADLINE). "
-                "Try again later."
-            )
-        # A KeyError or ValueError of the SDK: the answer lacked a field, or was no JSON.
-        case b2.B2Error() | requests.RequestException() | KeyError() | ValueError():
-            return B2Unavailable(
-                f"B2 gave no usable answer for {what} ({type(error).__name__}). Is {account.realm!r} the "
-                "right B2FIELDS_REALM, and is it up? Try again later."
-            )
-    return None

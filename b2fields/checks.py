@@ -1,4 +1,4 @@
-"""System checks of the settings; those of a field are its own ``check()``. None of them asks B2."""
+"""System checks of the project; those of a field are its own ``check()``. None of them asks B2."""
 
 from typing import Any
 
@@ -8,7 +8,12 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, reverse
 
-from b2fields import metadata, policy, references
+from b2fields import (
+    metadata,
+    policy,
+    references,
+    settingschecks,  # noqa: F401 - registers more
+)
 from b2fields.exceptions import InvalidMetadata, NotConfigured
 from b2fields.storage import B2Storage
 

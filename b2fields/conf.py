@@ -3,6 +3,8 @@
 Only ``apps`` imports this module: it needs configured settings, which importing the package does not.
 """
 
+from typing import Any
+
 from appconf import AppConf
 
 
@@ -14,12 +16,15 @@ class B2FieldsConf(AppConf):
     APPLICATION_KEY: str | None = None
     # "production", or the URL of another service that speaks B2's API, such as the emulator.
     REALM: str = "production"
-    # Where the account's short-lived tokens are shared: {"type": "cache", "alias": …} or {"type": "memory"}.
-    ACCOUNT_INFO: dict[str, str] = {"type": "cache", "alias": "default"}
+    # Where the account's short-lived tokens are shared: {"type": "cache", "alias": …},
+    # {"type": "sqlite", "path": …} or {"type": "memory"}.
+    ACCOUNT_INFO: dict[str, Any] = {"type": "cache", "alias": "default"}
 
     # Where files go: a bucket for all, or one for each access level ("public", "login", "staff", "object").
     BUCKET: str | None = None
     BUCKETS: dict[str, str] = {}
+    # The settings of a bucket to create if it is missing: {} for a private one without any.
+    CREATE_BUCKET: dict[str, Any] | None = None
     # A prefix of every file name in the bucket, such as "media".
     LOCATION: str = ""
 
@@ -28,6 +33,10 @@ class B2FieldsConf(AppConf):
     # Put each upload into a random folder of its own (fields), and let an upload take the name of another.
     UNIQUE_NAMES: bool = True
     OVERWRITE: bool = False
+    # Who serves the public files: {"base_url": …, "include_bucket_url_segments": …}.
+    CDN: dict[str, Any] | None = None
+    # None, "SSE-B2", or {"mode": "SSE-C", "key": …, "key_id": …}.
+    ENCRYPTION: Any = None
     # B2 file info stored with every upload.
     METADATA: dict[str, str] = {}
 

@@ -86,7 +86,9 @@ def _known_sha1(stated: str | None, info: Mapping[str, str]) -> str | None:
     return info.get("large_file_sha1") if sha1 == "none" else sha1
 
 
-def checked_info(metadata: Mapping[str, str], full_name: str) -> dict[str, str]:
+def checked_info(
+    metadata: Mapping[str, str], full_name: str, most_bytes: int = _INFO_BYTES
+) -> dict[str, str]:
     """Return *metadata* as B2 file info. Raises InvalidMetadata for what B2 would refuse to store."""
     info = {str(key).lower(): str(value) for key, value in metadata.items()}
     for key in info:
@@ -96,9 +98,9 @@ def checked_info(metadata: Mapping[str, str], full_name: str) -> dict[str, str]:
                 "-_.`~!#$%^&*'|+ (B2 docs, Files: file information)."
             )
     size = len(full_name.encode()) + sum(len(k) + len(v.encode()) for k, v in info.items())
-    if size > _INFO_BYTES:
+    if size > most_bytes:
         raise InvalidMetadata(
-            f"The name and metadata of {full_name!r} have {size} bytes; B2 takes at most {_INFO_BYTES}."
+            f"The name and metadata of {full_name!r} have {size} bytes; B2 takes at most {most_bytes}."
         )
     return info
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Self
 
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage, storages
+from django.core.signals import setting_changed
+from django.db import models
 from django.utils.deconstruct import deconstructible
 from django.utils.module_loading import import_string
 
-from b2fields import names, policy
+from b2fields import encryption, names, policy, shapes
 from b2fields.b2 import Account, Client, connect
-from b2fields.exceptions import NotConfigured
+from b2fields.encryption import Encryption
+from b2fields.exceptions import NotConfigured, PolicyConflict
+from b2fields.shapes import NewBucket
+from b2fields.shared import Place
 
 # The options of a storage are the lower-case settings.
 OPTIONS = (
@@ -26,6 +33,9 @@ OPTIONS = (
     "application_key_id",
     "bucket",
     "buckets",
+    "cdn",
+    "create_bucket",
+    "encryption",
     "location",
     "metadata",
     "overwrite",
@@ -70,14 +80,14 @@ class ConfiguredStorage(_Deconstructible):
         path, args, kwargs = super().deconstruct()  # type: ignore[misc]
         if path == "b2fields.storage.B2Storage":  # The public name, so that migrations outlive a move.
             path = "b2fields.B2Storage"
-        return path, args, {k: v for k, v in kwargs.items() if not k.startswith("application_key")}
+        return path, args, _without_secrets(kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         # A pickle never holds the key; one that was passed here has to come from the settings then.
         state = self.__dict__.copy()
-        state["_options"] = {k: v for k, v in self._options.items() if k != "application_key"}
+        state["_options"] = _without_secrets(self._options, but="application_key_id")
         args, kwargs = state["_constructor_args"]
-        state["_constructor_args"] = args, {k: v for k, v in kwargs.items() if k != "application_key"}
+        state["_constructor_args"] = args, _without_secrets(kwargs, but="application_key_id")
         return state
 
     def __copy__(self) -> Self:
@@ -89,7 +99,7 @@ class ConfiguredStorage(_Deconstructible):
         return self.__copy__()
 
     def __repr__(self) -> str:
-        shown = {k: v for k, v in self._options.items() if not k.startswith("application_key")}
+        shown = _without_secrets(self._options)
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
     def __str__(self) -> str:
@@ -157,16 +167,17 @@ class ConfiguredStorage(_Deconstructible):
     @property
     def account(self) -> Account:
         """The account to use. Raises NotConfigured if there is no application key."""
-        account_info: Mapping[str, str] = self._option("account_info")
-        kind = account_info.get("type", "cache")
-        if kind not in ("cache", "memory"):
-            raise NotConfigured(f'B2FIELDS_ACCOUNT_INFO has type {kind!r}. Use "cache" or "memory".')
         return Account(
             str(self._option("realm")).rstrip("/"),
             self._credential("application_key_id"),
             self._credential("application_key"),
-            cache_alias=account_info.get("alias", "default") if kind == "cache" else None,
+            self.account_place,
         )
+
+    @property
+    def account_place(self) -> Place | None:
+        """Where the account's tokens are shared. Raises NotConfigured."""
+        return shapes.account_place(self._option("account_info"))
 
     def _credential(self, option: str) -> str:
         variable = f"B2_{option.upper()}"
@@ -180,7 +191,44 @@ class ConfiguredStorage(_Deconstructible):
 
     @property
     def client(self) -> Client:
-        return connect(self.account)
+        """B2 as this storage uses it: its account, encryption, and the bucket to create if it is missing."""
+        return connect(self.account).told(self.encryption, self.new_bucket)
+
+    @property
+    def encryption(self) -> Encryption | None:
+        """How files are encrypted. Raises NotConfigured for what is no encryption."""
+        return encryption.parse(self._option("encryption"))
+
+    @property
+    def cdn(self) -> shapes.Cdn | None:
+        """The host that serves the files of a public bucket. Raises NotConfigured."""
+        return shapes.cdn(self._option("cdn"))
+
+    @property
+    def create_bucket(self) -> NewBucket | None:
+        """The settings of a bucket to create if it is missing. Raises NotConfigured."""
+        declared: object = self._option("create_bucket")
+        return None if declared is None else shapes.new_bucket(declared)
+
+    def new_bucket(self) -> NewBucket | None:
+        """Return the same for the bucket that is missing now.
+
+        Raises PolicyConflict if it would be public and is for private files.
+        """
+        new = self.create_bucket
+        if new and new.bucket_type != "allPrivate" and self.is_for_private_files:
+            raise PolicyConflict(
+                f"Bucket {self.bucket!r} of {self} is for private files and is missing, but "
+                f"B2FIELDS_CREATE_BUCKET would create it as {new.bucket_type}: everybody could read its "
+                'files. Create it yourself as a private one, or pass create_bucket={"bucket_type": '
+                '"allPrivate"}.'
+            )
+        return new
+
+    @property
+    def is_for_private_files(self) -> bool:
+        """Tell whether this storage, or another one in its bucket, has a private policy."""
+        return self.level != "public" or self.bucket.lower() in _private_buckets()
 
     @property
     def alias(self) -> str | None:
@@ -192,6 +240,14 @@ class ConfiguredStorage(_Deconstructible):
         return None
 
 
+def _without_secrets(options: Mapping[str, Any], but: str = "") -> dict[str, Any]:
+    """Return the options that may be shown and stored, and *but*, the one that stays nevertheless."""
+    kept = {k: v for k, v in options.items() if not k.startswith("application_key") or k == but}
+    if "encryption" in kept:
+        kept["encryption"] = encryption.without_key(kept["encryption"])
+    return kept
+
+
 def is_b2_alias(alias: str) -> bool:
     """Tell whether STORAGES declares a storage of ours under this alias, without building it."""
     try:
@@ -199,3 +255,40 @@ def is_b2_alias(alias: str) -> bool:
     except ImportError:
         return False
     return isinstance(backend, type) and issubclass(backend, ConfiguredStorage)
+
+
+# The buckets of private files, and the list of models they were found in.
+_known_private: tuple[list[type[models.Model]], frozenset[str]] | None = None
+
+
+def _private_buckets() -> frozenset[str]:
+    """Return the buckets, in lower case, of the fields and aliases with a private policy."""
+    global _known_private
+    # The same list until a model is added.
+    every_model = apps.get_models(include_auto_created=True)
+    known = _known_private
+    if known is None or known[0] is not every_model:
+        known = _known_private = (every_model, frozenset(_find_private_buckets(every_model)))
+    return known[1]
+
+
+def _find_private_buckets(every_model: list[type[models.Model]]) -> Iterator[str]:
+    fields = (field for model in every_model for field in model._meta.local_concrete_fields)
+    places: list[Callable[[], object]] = [
+        partial(getattr, field, "storage") for field in fields if isinstance(field, models.FileField)
+    ]
+    places += [partial(storages.__getitem__, alias) for alias in settings.STORAGES if is_b2_alias(alias)]
+    for place in places:
+        with suppress(ImproperlyConfigured):  # What cannot be built has stored nothing.
+            storage = place()
+            if isinstance(storage, ConfiguredStorage) and storage.level != "public":
+                yield storage.bucket.lower()
+
+
+def _forget_private_buckets(*, setting: str, **kwargs: Any) -> None:
+    global _known_private
+    if setting == "STORAGES" or setting.startswith("B2FIELDS_"):
+        _known_private = None
+
+
+setting_changed.connect(_forget_private_buckets, dispatch_uid="b2fields.options")

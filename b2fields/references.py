@@ -140,6 +140,14 @@ def shares_its_place(storage: B2Storage) -> bool:
     return any(other is not None and _overlap(other.location, storage.location) for other in beside)
 
 
+def keeps_others_files(storage: B2Storage) -> bool:
+    """Tell whether something else of this project stores under the prefix of this storage."""
+    others: list[AnyFileField | B2Storage] = [*b2_storages(), *_file_fields()]
+    beside = (_storage_beside(other, storage) for other in others)
+    prefix = f"{storage.location}/" if storage.location else ""
+    return any(other is not None and f"{other.location}/".startswith(prefix) for other in beside)
+
+
 def _overlap(one: str, other: str) -> bool:
     one, other = f"{one}/" if one else "", f"{other}/" if other else ""
     return one.startswith(other) or other.startswith(one)

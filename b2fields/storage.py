@@ -17,6 +17,7 @@ from django.utils.crypto import get_random_string
 
 from b2fields import metadata, names
 from b2fields.download import Digest, Download
+from b2fields.encryption import INFO_BYTES, SSE_C
 from b2fields.exceptions import FileMissing, NotConfigured, PolicyConflict
 from b2fields.files import B2File, upload_source
 from b2fields.http import content_type_of
@@ -36,6 +37,9 @@ class B2Storage(ConfiguredStorage):
     option that is not given is read from its setting whenever it is used. ``unique_names`` alone is
     False unless given: libraries that derive names must find their files again.
     """
+
+    # Name and metadata of what this very object uploaded last: a field's file asks its own copy.
+    last_upload: tuple[str, FileMetadata] | None = None
 
     # Names
 
@@ -153,8 +157,9 @@ class B2Storage(ConfiguredStorage):
         info = self._file_info(full_name)
         self.check_policy()
         with upload_source(content) as source:
-            stored = self.client.upload(self.bucket, full_name, source, content_type_of(name), info)
+            stored = self.client.upload(self.bucket, full_name, source, self._content_type(name), info)
         self.remember(name, stored)
+        self.last_upload = (name, stored)
         return name
 
     def check_policy(self) -> None:
@@ -174,9 +179,17 @@ class B2Storage(ConfiguredStorage):
                 'access="public".'
             )
 
+    def _content_type(self, name: str) -> str:
+        return content_type_of(name)
+
     def _file_info(self, full_name: str) -> dict[str, str]:
         own: Mapping[str, str] = self._options.get("metadata") or {}
-        return metadata.checked_info({**settings.B2FIELDS_METADATA, **own}, full_name)
+        declared = {**settings.B2FIELDS_METADATA, **own}
+        encryption = self.encryption
+        if encryption is not None:
+            # The SDK adds what tells the key, and the sum counts.
+            metadata.checked_info({**declared, **encryption.info}, full_name, INFO_BYTES)
+        return metadata.checked_info(declared, full_name)
 
     def delete(self, name: str) -> None:
         if not name:
@@ -219,9 +232,15 @@ class B2Storage(ConfiguredStorage):
         return self.metadata(name).size
 
     def url(self, name: str | None) -> str:
-        """Return the path that serves the file to those who may read it; nothing is sent to B2."""
+        """Return where those who may read the file find it: a path of this site, which asks nobody.
+
+        But public files in a bucket of their own are found at the CDN or, if the bucket is public, at
+        B2 itself. That it is may have to be asked of B2, once; without an answer it is the path.
+        """
         if not name:
             raise ValueError("A file without a name has no URL.")
+        if names.is_well_formed(name) and (base := self._public_url()):
+            return base + quote(self.full_name(name))
         label = self._field_label or self.alias
         if label is None:
             raise NotConfigured(
@@ -239,6 +258,20 @@ class B2Storage(ConfiguredStorage):
                 'The URLs of b2fields are not installed. Add path("", include("b2fields.urls")) to the '
                 "urlconf."
             ) from None
+
+    def _public_url(self) -> str | None:
+        """Return what stands before the names of files that everybody can read without this site."""
+        encryption = self.encryption
+        # No browser sends a customer's key.
+        if self.level != "public" or (encryption is not None and encryption.mode == SSE_C):
+            return None
+        cdn = self.cdn
+        try:
+            if self.is_for_private_files:  # So the bucket is private.
+                return None
+            return cdn.url(self.bucket) if cdn else self.client.public_url(self.bucket)
+        except NotConfigured:  # Without a key or a bucket there is no such file, and its page is shown.
+            return None
 
     def get_created_time(self, name: str) -> datetime:
         return _as_time(self.metadata(name).uploaded)

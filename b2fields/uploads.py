@@ -17,10 +17,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+from b2sdk.v3 import EncryptionMode, EncryptionSetting
 from b2sdk.v3.exception import B2Error, Unauthorized
 from django.conf import settings
 
-from b2fields.account import Session, no_deadline, seconds_left
+from b2fields.account import Session
+from b2fields.transport import no_deadline, seconds_left
 
 _T = TypeVar("_T")
 Version = dict[str, Any]
@@ -30,6 +32,16 @@ _MOST_PARTS = 10_000  # B2 docs, Large Files
 _CHUNK = 1024 * 1024
 
 logger = logging.getLogger("b2fields")
+
+
+class Upload(NamedTuple):
+    """What a file becomes in B2."""
+
+    bucket_id: str
+    name: str
+    content_type: str
+    info: dict[str, str]
+    encryption: EncryptionSetting | None
 
 
 class _Content(NamedTuple):
@@ -47,9 +59,7 @@ class _Stretch(NamedTuple):
     length: int
 
 
-def send(
-    session: Session, bucket_id: str, name: str, source: bytes | str, content_type: str, info: dict[str, str]
-) -> Version:
+def send(session: Session, upload: Upload, source: bytes | str) -> Version:
     """Store bytes, or the file at a local path, and return the version as B2 tells it.
 
     What is larger than B2FIELDS_PART_SIZE, or B2's recommended part size, goes as a large file.
@@ -61,12 +71,9 @@ def send(
         if content.size <= part_size:
             body = source if isinstance(source, bytes) else _Body(content, _Stretch(1, 0, content.size))
             # An empty stream would go out chunked, which B2 does not take.
-            return _send_whole(
-                session, bucket_id, name, content, body if content.size else b"", content_type, info
-            )
+            return _send_whole(session, upload, content, body if content.size else b"")
         with no_deadline():
-            stretches = _stretches(content.size, part_size, least)
-            return _send_parts(session, bucket_id, name, content, stretches, content_type, info)
+            return _send_parts(session, upload, content, _stretches(content.size, part_size, least))
 
 
 @contextmanager
@@ -97,19 +104,14 @@ def _sha1() -> hashlib._Hash:
     return hashlib.sha1(usedforsecurity=False)
 
 
-def _send_whole(
-    session: Session,
-    bucket_id: str,
-    name: str,
-    content: _Content,
-    body: bytes | _Body,
-    content_type: str,
-    info: dict[str, str],
-) -> Version:
+def _send_whole(session: Session, upload: Upload, content: _Content, body: bytes | _Body) -> Version:
     # Not the SDK's Bucket.upload: it hands each upload to a pool of threads, where our deadline is not known.
+    bucket_id, name, content_type, info, encryption = upload
     sha1 = _sha1_of(content)
     version: Version = _tried(
-        partial(session.upload_file, bucket_id, name, content.size, content_type, sha1, info, body),
+        partial(
+            session.upload_file, bucket_id, name, content.size, content_type, sha1, info, body, encryption
+        ),
         forget_url=partial(session.account_info.clear_bucket_upload_data, bucket_id),
     )
     return version
@@ -131,7 +133,8 @@ def _tried(request: Callable[[], _T], forget_url: Callable[[], None]) -> _T:
 def _may_retry(error: B2Error) -> bool:
     # The SDK would send an upload again even where B2 says that the key may not write.
     refused = isinstance(error, Unauthorized) and error.code == "unauthorized"
-    return bool(error.should_retry_upload() and not refused and seconds_left() > 0)
+    is_final = refused or getattr(error, "is_final", False)
+    return bool(error.should_retry_upload() and not is_final and seconds_left() > 0)
 
 
 # Large files
@@ -145,20 +148,13 @@ def _stretches(size: int, part_size: int, least: int) -> list[_Stretch]:
     return [_Stretch(number, start, min(length, size - start)) for number, start in enumerate(starts, 1)]
 
 
-def _send_parts(
-    session: Session,
-    bucket_id: str,
-    name: str,
-    content: _Content,
-    stretches: list[_Stretch],
-    content_type: str,
-    info: dict[str, str],
-) -> Version:
+def _send_parts(session: Session, upload: Upload, content: _Content, stretches: list[_Stretch]) -> Version:
+    bucket_id, name, content_type, info, encryption = upload
     # The one checksum of a large file is what its uploader says (B2 docs, Large Files).
     info = {"large_file_sha1": _sha1_of(content), **info}
-    file_id = session.start_large_file(bucket_id, name, content_type, info)["fileId"]
+    file_id = session.start_large_file(bucket_id, name, content_type, info, encryption)["fileId"]
     try:
-        hashes = _in_parallel(session, file_id, content, stretches)
+        hashes = _in_parallel(session, file_id, content, stretches, _of_parts(encryption))
         version: Version = session.finish_large_file(file_id, hashes)
     except BaseException:
         finished = _cancelled(session, file_id)
@@ -168,6 +164,11 @@ def _send_parts(
     finally:
         session.account_info.clear_large_file_upload_urls(file_id)
     return version
+
+
+def _of_parts(encryption: EncryptionSetting | None) -> EncryptionSetting | None:
+    """Return what each part says of the encryption: the customer's key, if any (B2 docs, b2_upload_part)."""
+    return encryption if encryption and encryption.mode == EncryptionMode.SSE_C else None
 
 
 def _cancelled(session: Session, file_id: str) -> Version | None:
@@ -188,7 +189,13 @@ def _cancelled(session: Session, file_id: str) -> Version | None:
     return None
 
 
-def _in_parallel(session: Session, file_id: str, content: _Content, stretches: list[_Stretch]) -> list[str]:
+def _in_parallel(
+    session: Session,
+    file_id: str,
+    content: _Content,
+    stretches: list[_Stretch],
+    encryption: EncryptionSetting | None,
+) -> list[str]:
     """Send all parts and return their SHA-1 in order; after one that failed no other is begun."""
     threads: int = settings.B2FIELDS_UPLOAD_THREADS
     stopped = threading.Event()
@@ -197,7 +204,7 @@ def _in_parallel(session: Session, file_id: str, content: _Content, stretches: l
         if stopped.is_set():
             raise _Stopped
         try:
-            return _send_part(session, file_id, content, stretch)
+            return _send_part(session, file_id, content, stretch, encryption)
         except BaseException:
             stopped.set()
             raise
@@ -214,10 +221,18 @@ def _in_parallel(session: Session, file_id: str, content: _Content, stretches: l
     return [part.result() for part in sent]
 
 
-def _send_part(session: Session, file_id: str, content: _Content, stretch: _Stretch) -> str:
+def _send_part(
+    session: Session,
+    file_id: str,
+    content: _Content,
+    stretch: _Stretch,
+    encryption: EncryptionSetting | None,
+) -> str:
     body = _Body(content, stretch, sha1_at_end=True)
     _tried(
-        partial(session.upload_part, file_id, stretch.number, len(body), "hex_digits_at_end", body),
+        partial(
+            session.upload_part, file_id, stretch.number, len(body), "hex_digits_at_end", body, encryption
+        ),
         forget_url=partial(session.account_info.clear_large_file_upload_urls, file_id),
     )
     return body.sha1
