@@ -25,10 +25,15 @@ logger = logging.getLogger("b2fields")
 _RETRY_AFTER_SECONDS = 10
 
 
-def proxy(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponseBase:
-    """Answer with the file, a range of it, or 304. Raises FileMissing; other trouble with B2 becomes 503."""
+def proxy(
+    request: HttpRequest, storage: B2Storage, name: str, of_row: FileMetadata | None = None
+) -> HttpResponseBase:
+    """Answer with the file, a range of it, or 304. Raises FileMissing; other trouble with B2 becomes 503.
+
+    *of_row* is what the row keeps of the file, which needs neither B2 nor the cache.
+    """
     try:
-        response = _answer(request, storage, name)
+        response = _answer(request, storage, name, of_row)
     except FileMissing:
         raise
     except B2FieldsError as error:
@@ -55,8 +60,12 @@ def proxy(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponseBa
     return response
 
 
-def _answer(request: HttpRequest, storage: B2Storage, name: str) -> HttpResponseBase:
-    known = storage.known_metadata(name)
+def _answer(
+    request: HttpRequest, storage: B2Storage, name: str, of_row: FileMetadata | None = None
+) -> HttpResponseBase:
+    if of_row and _is_refuted(request, of_row):
+        of_row = None
+    known = of_row or storage.known_metadata(name)
     if request.method == "HEAD":
         known = known or storage.metadata(name)
         return _unchanged(request, known) or _with_validators(HttpResponse(), known, known.size)
@@ -107,6 +116,12 @@ def _unchanged(request: HttpRequest, known: FileMetadata) -> HttpResponseBase | 
         response.headers["ETag"] = etag
         response.headers["Last-Modified"] = http_date(known.uploaded // 1000)
     return response
+
+
+def _is_refuted(request: HttpRequest, of_row: FileMetadata) -> bool:
+    """Tell whether the client knows of another version than the row, which may be behind B2 for ever."""
+    unchanged = _unchanged(request, of_row)
+    return not _range_is_current(request, of_row) or (unchanged is not None and unchanged.status_code == 412)
 
 
 def _range_is_current(request: HttpRequest, known: FileMetadata) -> bool:

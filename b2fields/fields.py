@@ -7,78 +7,22 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import DEFAULT_STORAGE_ALIAS
-from django.core.checks import CheckMessage, Error
-from django.core.exceptions import ImproperlyConfigured
+from django.core.checks import CheckMessage
 from django.core.files.base import File
 from django.core.files.storage import Storage, default_storage, storages
 from django.db import models
 from django.db.models import signals
-from django.db.models.fields.files import FieldFile, ImageFieldFile, ImageFileDescriptor
+from django.db.models.fields.files import FieldFile
 
-from b2fields import policy
+from b2fields import fieldchecks, policy, rowinfo
 from b2fields.exceptions import FileMissing, NotConfigured
+from b2fields.fieldfiles import B2FieldFile, B2ImageFieldFile, B2ImageFileDescriptor
 from b2fields.forms import B2ImageFormField
 from b2fields.storage import B2Storage
 
 Metadata = Mapping[str, str] | Callable[[Any, str], Mapping[str, str]]
 
 _MAX_LENGTH = 255
-
-
-class B2FieldFile(FieldFile):
-    """What a row holds: Django's FieldFile, uploaded with the metadata that its row gives it."""
-
-    field: B2FileField
-    _committed: bool
-
-    def save(self, name: str, content: File[Any], save: bool = True) -> None:
-        if isinstance(content, File) and content.name is None:
-            # ImageField takes a file without a name for none, and would leave its dimensions out.
-            content.name = name
-        usual = self.storage
-        self.storage = self.field.storage_for(self.instance, name)
-        try:
-            super().save(name, content, save=False)
-        finally:
-            self.storage = usual
-        if save:
-            self.instance.save()
-
-    save.alters_data = True  # type: ignore[attr-defined]
-
-
-class B2ImageFieldFile(B2FieldFile, ImageFieldFile):
-    """Django's ImageFieldFile; a stored image's size is taken from its row, if it stands there."""
-
-    field: B2ImageField
-
-    def recall_dimensions(self) -> None:
-        """Take width and height from the row of a stored file, so that nobody reads them from B2."""
-        if self._committed and not hasattr(self, "_dimensions_cache"):
-            stored = self.field.stored_dimensions(self.instance)
-            if stored is not None:
-                self._dimensions_cache = stored
-
-    def _get_image_dimensions(self) -> tuple[int, int]:
-        self.recall_dimensions()
-        # Private to Django, but the one place that width, height and both dimension fields go through.
-        dimensions: tuple[int, int] = super()._get_image_dimensions()  # type: ignore[misc]
-        return dimensions
-
-
-class B2ImageFileDescriptor(ImageFileDescriptor):
-    """Django's descriptor, which would read an image again when it comes from another row, or by refresh."""
-
-    field: B2ImageField
-
-    def __set__(self, instance: models.Model, value: Any) -> None:
-        if isinstance(value, B2ImageFieldFile) and value._committed and value.instance is not instance:
-            value.recall_dimensions()
-            if instance.__dict__.get(self.field.attname) is not None:
-                instance.__dict__[self.field.attname] = value
-                self.field.copy_dimensions(value, instance)
-                return
-        super().__set__(instance, value)
 
 
 class B2FileField(models.FileField):
@@ -90,6 +34,7 @@ class B2FileField(models.FileField):
     bucket -- the bucket's name; B2FIELDS_BUCKETS[access] or B2FIELDS_BUCKET if not given
     metadata -- dict of B2 file info, or callable(instance, filename) -> dict; merged over B2FIELDS_METADATA
     unique_names -- put each upload into a random folder of its own; B2FIELDS_UNIQUE_NAMES if not given
+    info_field -- the name of a JSONField of the model that keeps what B2 tells of the file
     storage -- a B2Storage, a callable that returns one, or an alias of STORAGES, instead of a bucket
     """
 
@@ -100,6 +45,7 @@ class B2FileField(models.FileField):
         *models.FileField.non_db_attrs,
         "access",
         "bucket",
+        "info_field",
         "metadata",
         "storage",
         "unique_names",
@@ -117,8 +63,10 @@ class B2FileField(models.FileField):
         bucket: str | None = None,
         metadata: Metadata | None = None,
         unique_names: bool | None = None,
+        info_field: str | None = None,
         **kwargs: Any,
     ) -> None:
+        self.info_field = info_field
         self.access, self.bucket, self.metadata, self.unique_names = access, bucket, metadata, unique_names
         self._built: tuple[object, B2Storage] | None = None
         kwargs.setdefault("max_length", _MAX_LENGTH)
@@ -126,16 +74,16 @@ class B2FileField(models.FileField):
         kwargs.setdefault("db_index", True)
         super().__init__(verbose_name, name, upload_to=upload_to, **kwargs)
         # As an alias, so that a migration does not hold what the settings say of it today.
-        self._declared_storage = DEFAULT_STORAGE_ALIAS if storage is default_storage else storage
+        self.declared_storage = DEFAULT_STORAGE_ALIAS if storage is default_storage else storage
 
     # Storage
 
     @property
     def storage(self) -> Storage:
         """This field's B2Storage, built on first use."""
-        if "_declared_storage" not in self.__dict__:
+        if "declared_storage" not in self.__dict__:
             return default_storage  # FileField.__init__ asks, too early to build anything.
-        declared: object = self._declared_storage
+        declared: object = self.declared_storage
         if isinstance(declared, str):
             declared = storages[declared]
         if self._built is None or self._built[0] is not declared:
@@ -145,7 +93,7 @@ class B2FileField(models.FileField):
     @storage.setter
     def storage(self, value: object) -> None:
         # FileField.__init__ assigns its default, which is not for us.
-        if "_declared_storage" in self.__dict__:
+        if "declared_storage" in self.__dict__:
             raise TypeError(
                 f"{self.label} takes its storage as an argument. To test without B2, start the emulator and "
                 "set B2FIELDS_REALM."
@@ -155,7 +103,7 @@ class B2FileField(models.FileField):
         base = B2Storage() if declared is None else declared() if callable(declared) else declared
         if not isinstance(base, B2Storage):
             raise NotConfigured(
-                f"{self.label} has storage={self._declared_storage!r}, which is no B2Storage. Pass one, a "
+                f"{self.label} has storage={self.declared_storage!r}, which is no B2Storage. Pass one, a "
                 "callable that returns one, or the alias of one in STORAGES."
             )
         return base.configured(
@@ -198,72 +146,45 @@ class B2FileField(models.FileField):
             path = f"b2fields.{type(self).__name__}"
         for argument in ("storage", "max_length", "db_index"):
             kwargs.pop(argument, None)
-        if self._declared_storage is not None:
-            kwargs["storage"] = self._declared_storage
+        if self.declared_storage is not None:
+            kwargs["storage"] = self.declared_storage
         if self.max_length != _MAX_LENGTH:
             kwargs["max_length"] = self.max_length
         if not self.db_index:
             kwargs["db_index"] = False
-        for argument in ("access", "bucket", "metadata", "unique_names"):
+        for argument in ("access", "bucket", "metadata", "unique_names", "info_field"):
             if getattr(self, argument) is not None:
                 kwargs[argument] = getattr(self, argument)
         return name, path, list(args), kwargs
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
-        return [
-            *super().check(**kwargs),
-            *self._check_access(),
-            *self._check_metadata(),
-            *self._check_storage(),
-        ]
+        return [*super().check(**kwargs), *fieldchecks.check(self)]
 
-    def _check_access(self) -> list[CheckMessage]:
-        if self.access is None or policy.is_valid(self.access):
-            return []
-        return [
-            Error(
-                f"'access' is {self.access!r}, which is no access level.",
-                hint='Use "public", "login", "staff", or a (not async) callable(request, instance) -> bool.',
-                obj=self,
-                id="b2fields.E001",
+    # Saving
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        file = super().pre_save(model_instance, add)
+        if self.info_field:
+            rowinfo.drop_outdated(file)
+        return file
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        """Refuse what save() would upload first: update() and bulk_update() would store its mere name."""
+        if _is_not_uploaded(value):
+            raise ValueError(
+                f"{self.label} was given a file that is not uploaded: {value!r}. update() and bulk_update() "
+                f"store names only. Save the instance instead, or upload the file before: "
+                f"instance.{self.name}.save(name, content, save=False)."
             )
-        ]
+        return super().get_db_prep_save(value, connection)
 
-    def _check_metadata(self) -> list[CheckMessage]:
-        declared: object = self.metadata
-        if declared is None or callable(declared) or isinstance(declared, Mapping):
-            return []
-        return [
-            Error(
-                f"'metadata' is {declared!r}, which is no dict.",
-                hint="Pass a dict of B2 file info, or a callable(instance, filename) that returns one.",
-                obj=self,
-                id="b2fields.E007",
-            )
-        ]
 
-    def _check_storage(self) -> list[CheckMessage]:
-        if self.bucket is not None and self._declared_storage is not None:
-            return [
-                Error(
-                    "'bucket' and 'storage' are both given.",
-                    hint="Pass one of them: a storage names its own bucket.",
-                    obj=self,
-                    id="b2fields.E002",
-                )
-            ]
-        try:
-            self.storage  # noqa: B018 - building it is the check
-        except ImproperlyConfigured as error:
-            return [
-                Error(
-                    str(error),
-                    hint="Pass a B2Storage, a callable that returns one, or the alias of one in STORAGES.",
-                    obj=self,
-                    id="b2fields.E003",
-                )
-            ]
-        return []
+def _is_not_uploaded(value: Any) -> bool:
+    if not isinstance(value, FieldFile):
+        return isinstance(value, File)
+    # One whose file was deleted is not committed either, but has neither a name nor content.
+    is_committed: bool = value._committed  # type: ignore[attr-defined]
+    return not is_committed and (bool(value) or getattr(value, "_file", None) is not None)
 
 
 class B2ImageField(B2FileField, models.ImageField):

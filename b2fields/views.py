@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 from django.http import (
     Http404,
     HttpRequest,
@@ -19,7 +20,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
 from django.urls import get_resolver, get_urlconf
 
-from b2fields import delivery, http, names, policy, references
+from b2fields import delivery, http, names, policy, references, rowinfo
 from b2fields.exceptions import FileMissing
 from b2fields.storage import B2Storage
 
@@ -46,23 +47,26 @@ def serve(request: HttpRequest, level: str, label: str, name: str) -> HttpRespon
     if not policy.level_allows(level, request):
         return _refused(request)
 
+    known = None
     if field:
-        may_read = _row_grants(request, storage, references.rows(field, name))
+        row = _granting_row(request, storage, references.rows(field, name))
+        may_read = row is not None
+        known = rowinfo.recall(getattr(row, field.attname)) if row is not None else None
     else:
         may_read = _alias_grants(request, storage, name)
     if not may_read or references.is_held_by_stricter(storage, name, field):
         return _not_found(request) if level != "object" or _is_signed_in(request) else _refused(request)
 
     try:
-        return delivery.proxy(request, storage, name)
+        return delivery.proxy(request, storage, name, known)
     except FileMissing:
         return _not_found(request)
 
 
-def _row_grants(request: HttpRequest, storage: B2Storage, rows: Iterable[Any]) -> bool:
-    """Tell whether any row that holds the file grants it."""
+def _granting_row(request: HttpRequest, storage: B2Storage, rows: Iterable[Model]) -> Model | None:
+    """Return a row that holds the file and grants it, if there is one."""
     access = storage.access
-    return any(policy.row_allows(access, request, row) for row in rows)
+    return next((row for row in rows if policy.row_allows(access, request, row)), None)
 
 
 def _alias_grants(request: HttpRequest, storage: B2Storage, name: str) -> bool:
@@ -73,7 +77,7 @@ def _alias_grants(request: HttpRequest, storage: B2Storage, name: str) -> bool:
     callable is asked with None for the row.
     """
     for field in references.plain_fields_on(storage):
-        if _row_grants(request, storage, references.rows(field, name)):
+        if _granting_row(request, storage, references.rows(field, name)) is not None:
             return True
     return not references.shares_its_place(storage) and policy.row_allows(storage.access, request, None)
 

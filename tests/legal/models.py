@@ -123,3 +123,39 @@ class Attachment(models.Model):
     """Django's own field, in whatever storage STORAGES calls the default one."""
 
     file = models.FileField(blank=True)
+
+
+class Exhibit(models.Model):
+    """Rows that keep what is known of their files."""
+
+    title = models.CharField(max_length=100, blank=True)
+    scan = B2FileField(access="staff", upload_to="exhibits/", info_field="scan_info", blank=True)
+    scan_info = models.JSONField(null=True, editable=False)
+    photo = B2ImageField(access="staff", upload_to="photos/", info_field="photo_info", blank=True)
+    photo_info = models.JSONField(default=dict, editable=False)
+
+
+class ExhibitProxy(Exhibit):
+    class Meta:
+        proxy = True
+
+
+class SealedExhibit(Exhibit):
+    """A child table with a file and info of its own, beside those of its parent."""
+
+    seal = B2FileField(access="staff", upload_to="seals/", info_field="seal_info", blank=True)
+    seal_info = models.JSONField(null=True, editable=False)
+
+
+class Testimony(models.Model):
+    """Info that stands above its file, so that a save reads it before the upload."""
+
+    audio_info = models.JSONField(null=True, editable=False)
+    audio = B2FileField(access="staff", unique_names=False, info_field="audio_info", blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Hearing(Testimony):
+    pass

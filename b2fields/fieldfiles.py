@@ -1,0 +1,132 @@
+"""What a row holds: Django's FieldFile, uploaded with what its row gives it, known by what its row keeps."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from copy import copy
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.images import get_image_dimensions
+from django.db import models
+from django.db.models.fields.files import FieldFile, ImageFieldFile, ImageFileDescriptor
+
+from b2fields import rowinfo
+from b2fields.metadata import FileMetadata
+
+if TYPE_CHECKING:
+    from b2fields.fields import B2FileField, B2ImageField
+
+
+class B2FieldFile(FieldFile):
+    """What a row holds: Django's FieldFile, uploaded with the metadata that its row gives it."""
+
+    field: B2FileField
+    _committed: bool
+
+    @property
+    def metadata(self) -> FileMetadata:
+        """What is known of the stored file: by its row, else the cache, else B2. Raises FileMissing."""
+        self._require_file()  # type: ignore[attr-defined]
+        return rowinfo.recall(self) or self.field.b2_storage.metadata(str(self.name))
+
+    @property
+    def size(self) -> int:
+        return self.metadata.size if self and self._committed else super().size
+
+    @property
+    def sha1(self) -> str | None:
+        """The SHA-1 of the stored file in hexadecimal; None where B2 knows none."""
+        return self.metadata.sha1
+
+    @property
+    def modified_time(self) -> datetime:
+        """The same as the storage's ``get_modified_time``: aware if USE_TZ."""
+        return datetime.fromtimestamp(self.metadata.modified / 1000, tz=UTC if settings.USE_TZ else None)
+
+    def open(self, mode: str = "rb") -> Self:  # type: ignore[override]
+        opened = super().open(mode)
+        if self.field.info_field and not set(mode).isdisjoint("wax+"):
+            # Closing it makes another version under this name.
+            rowinfo.drop(self.instance, self.field)
+        return opened
+
+    def save(self, name: str, content: File[Any], save: bool = True) -> None:
+        if isinstance(content, File) and content.name is None:
+            # ImageField takes a file without a name for none, and would leave its dimensions out.
+            content.name = name
+        dimensions = self._dimensions_of(content) if self.field.info_field else None
+        usual = self.storage
+        # A copy, so that its last upload is this one.
+        storage = self.storage = copy(self.field.storage_for(self.instance, name))
+        try:
+            super().save(name, content, save=False)
+        finally:
+            self.storage = usual
+        if self.field.info_field:
+            stored_name, known = storage.last_upload or (None, None)
+            if known is not None and stored_name == self.name:
+                rowinfo.keep(self, known, dimensions)
+            else:  # A storage of the project's own may upload in another way.
+                rowinfo.drop(self.instance, self.field)
+        if save:
+            self.instance.save()
+
+    save.alters_data = True  # type: ignore[attr-defined]
+
+    def delete(self, save: bool = True) -> None:
+        if self and self.field.info_field:
+            rowinfo.drop(self.instance, self.field)
+        super().delete(save)
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+
+    def _dimensions_of(self, content: File[Any]) -> tuple[int, int] | None:
+        """Return width and height of an upload, if it is an image's field and Pillow can tell."""
+        return None
+
+
+class B2ImageFieldFile(B2FieldFile, ImageFieldFile):
+    """Django's ImageFieldFile; a stored image's size is taken from its row, if it stands there."""
+
+    field: B2ImageField
+
+    def recall_dimensions(self) -> None:
+        """Take width and height from the row of a stored file, so that nobody reads them from B2."""
+        self._remember_dimensions(self.field.stored_dimensions(self.instance))
+
+    def _remember_dimensions(self, known: tuple[int, int] | None) -> None:
+        if known is not None and self._committed and not hasattr(self, "_dimensions_cache"):
+            self._dimensions_cache = known
+
+    def _get_image_dimensions(self) -> tuple[int, int]:
+        self.recall_dimensions()
+        if not hasattr(self, "_dimensions_cache"):
+            self._remember_dimensions(rowinfo.recall_dimensions(self))
+        # Private to Django, but the one place that width, height and both dimension fields go through.
+        dimensions: tuple[int, int] = super()._get_image_dimensions()  # type: ignore[misc]
+        return dimensions
+
+    def _dimensions_of(self, content: File[Any]) -> tuple[int, int] | None:
+        # Pillow raises what its formats raise; an image that it cannot read has no size.
+        with suppress(Exception):
+            width, height = get_image_dimensions(content)
+            return (width, height) if width and height else None
+        return None
+
+
+class B2ImageFileDescriptor(ImageFileDescriptor):
+    """Django's descriptor, which would read an image again when it comes from another row, or by refresh."""
+
+    field: B2ImageField
+
+    def __set__(self, instance: models.Model, value: Any) -> None:
+        if isinstance(value, B2ImageFieldFile) and value._committed and value.instance is not instance:
+            value.recall_dimensions()
+            if instance.__dict__.get(self.field.attname) is not None:
+                instance.__dict__[self.field.attname] = value
+                self.field.copy_dimensions(value, instance)
+                return
+        super().__set__(instance, value)
