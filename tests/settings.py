@@ -13,8 +13,14 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "easy_thumbnails",
+    "imagekit",
+    "rest_framework",
+    "sorl.thumbnail",
     "b2fields",
     "tests.legal",
+    "tests.libraries",
 ]
 
 MIDDLEWARE = [

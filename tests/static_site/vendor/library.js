@@ -1,0 +1,1 @@
+/*! a library that is served as it is */
