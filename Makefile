@@ -10,7 +10,7 @@ example: .venv/example  ## start the emulator and the example site; Ctrl-C stops
 test: .venv/test  ## run the tests on this Python
 	$(bin)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
-bench: .venv/test  ## measure, beside nginx; ARGS names the benches to run
+bench: .venv/bench  ## measure, beside nginx and other storages; ARGS names the benches to run
 	$(bin)/python -m tests.benchmarks $(ARGS)
 
 lint: .venv/dev  ## check style and format
@@ -40,6 +40,10 @@ clean:
 
 .venv/test: .venv/example
 	$(bin)/python -m pip install --quiet --group test
+	@touch $@
+
+.venv/bench: .venv/test
+	$(bin)/python -m pip install --quiet --group bench
 	@touch $@
 
 .venv/dev: .venv/test

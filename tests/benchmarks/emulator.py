@@ -27,6 +27,7 @@ BLOCK = random.Random(1).randbytes(MEBIBYTE)
 BLOCKS = 1024  # 1 GiB: never in memory, always the same mebibyte again
 PART_BLOCKS = 100
 BUCKET = "benchmarks"
+PACKAGES = ("starlette", "uvicorn")
 
 
 def bench(folder: Path) -> Iterator[Section]:

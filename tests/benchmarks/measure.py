@@ -1,79 +1,77 @@
-"""What a bench found: runs in turns, medians, ratios, targets, and the table that shows them."""
+"""What a bench found: runs in turns, medians, ratios and targets."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
-
-COLUMNS = "{:<40} {:>11} {:<17} {:>11} {:<17} {:>5}  {:<13} {}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of the table; *runs* and those of the yardstick were taken in turns, so they pair up."""
+    """One line of the table; *runs*, those of the yardstick and those *beside* were taken in turns.
+
+    Targets compare the median of the runs, the median of the ratios of each round, as a machine's mood
+    changes between rounds, or what is more than the yardstick's median.
+    """
 
     what: str
     unit: str
     runs: Sequence[float]
     yardstick: Sequence[float] = ()
+    beside: Mapping[str, Sequence[float]] = field(default_factory=dict)
     at_least: float | None = None
     at_most: float | None = None
     ratio_at_least: float | None = None
+    ratio_at_most: float | None = None
+    excess_at_most: float | None = None
 
     @property
     def ratio(self) -> float | None:
-        """Return the median of the ratios of each round, as a machine's mood changes between rounds."""
-        pairs = zip(self.runs, self.yardstick, strict=bool(self.yardstick))
-        return median([run / other for run, other in pairs]) if self.yardstick else None
+        if not self.yardstick or not all(self.yardstick):
+            return None
+        return median([run / other for run, other in zip(self.runs, self.yardstick, strict=True)])
 
     @property
     def is_met(self) -> bool | None:
-        """Tell whether the target is met, or return None if there is none."""
-        value = median(self.runs)
-        if self.at_least is not None:
-            return value >= self.at_least
-        if self.at_most is not None:
-            return value <= self.at_most
-        if self.ratio_at_least is not None and self.ratio is not None:
-            return self.ratio >= self.ratio_at_least
-        return None
+        """Tell whether the targets are met, or return None if there is none."""
+        verdicts = [held for held, _ in self._targets()]
+        return all(verdicts) if verdicts else None
 
     @property
     def target(self) -> str:
-        if self.at_least is not None:
-            return f">= {self.at_least:,g} {self.unit}"
-        if self.at_most is not None:
-            return f"<= {self.at_most:,g} {self.unit}"
-        return f"ratio >= {self.ratio_at_least:g}" if self.ratio_at_least is not None else ""
+        if self.at_least is not None and self.at_least == self.at_most:
+            return f"exactly {self.at_least:,g} {self.unit}".rstrip()
+        return ", ".join(text.rstrip() for _, text in self._targets())
 
-    def __str__(self) -> str:
-        verdict = {None: "", True: "met", False: "MISSED"}[self.is_met]
-        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
-        figures = [*_figures(self.runs, self.unit), *_figures(self.yardstick, self.unit)]
-        return COLUMNS.format(f"  {self.what}", *figures, ratio, self.target, verdict).rstrip()
+    def _targets(self) -> Iterator[tuple[bool, str]]:
+        value = median(self.runs)
+        if self.at_least is not None:
+            yield value >= self.at_least, f">= {self.at_least:,g} {self.unit}"
+        if self.at_most is not None:
+            yield value <= self.at_most, f"<= {self.at_most:,g} {self.unit}"
+        if self.ratio_at_least is not None and self.ratio is not None:
+            yield self.ratio >= self.ratio_at_least, f"ratio >= {self.ratio_at_least:g}"
+        if self.ratio_at_most is not None and self.ratio is not None:
+            yield self.ratio <= self.ratio_at_most, f"ratio <= {self.ratio_at_most:g}"
+        if self.excess_at_most is not None:
+            excess = value - median(self.yardstick)
+            yield excess <= self.excess_at_most, f"<= {self.excess_at_most:g} {self.unit} more"
 
 
 class Section(NamedTuple):
-    """Findings that were measured together, and what the yardstick of them is."""
+    """Findings that were measured together, what was measured, and what the yardstick of them is.
+
+    With *chart* they are drawn too, into a file of that name.
+    """
 
     title: str
     findings: list[Finding]
     yardstick: str = ""
-
-    def heading(self, measured: str) -> str:
-        return COLUMNS.format(
-            self.title, measured, "", self.yardstick, "", "ratio" if self.yardstick else "", "target", ""
-        ).rstrip()
+    measured: str = ""
+    chart: str = ""
 
 
 def in_turns(rounds: int, *measures: Callable[[], float]) -> list[list[float]]:
     """Run A B C A B C ... and return the runs of each, so that no one has the quiet minutes for itself."""
     taken = [[measure() for measure in measures] for _ in range(rounds)]
     return [list(runs) for runs in zip(*taken, strict=True)]
-
-
-def _figures(runs: Sequence[float], unit: str) -> tuple[str, str]:
-    if not runs:
-        return "", ""
-    spread = f"{min(runs):,.0f} - {max(runs):,.0f}" if len(runs) > 1 else ""
-    return f"{median(runs):,.0f} {unit}", spread

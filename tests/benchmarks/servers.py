@@ -7,12 +7,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..emulator.clients import KEY, spawn
+import httpx
+
+from ..emulator.clients import KEY, NO_CERTIFICATES, ROOT, environment, spawn
 
 NGINX_PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 NGINX_CONFIGURATION = """\
@@ -51,6 +54,38 @@ class Server(NamedTuple):
     port: int
 
     @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def control(self, method: str, name: str, **values: object) -> Any:
+        """Ask the control plane, if the server was started with one."""
+        answer = httpx.request(
+            method, f"{self.url}/_emulator/{name}", json=values, verify=NO_CERTIFICATES, trust_env=False
+        )
+        return answer.raise_for_status().json()
+
+    @contextmanager
+    def latency(self, seconds: float) -> Iterator[None]:
+        """Let every request wait so long."""
+        self.control("POST", "latency", seconds=seconds)
+        try:
+            yield
+        finally:
+            self.control("POST", "latency", seconds=0)
+
+    @contextmanager
+    def counted(self) -> Iterator[Counter[str]]:
+        """Give a counter that holds, after the block, its requests and the bytes of their answers' bodies."""
+        counts: Counter[str] = Counter()
+        before = self._counts()
+        yield counts
+        counts.update(self._counts() - before)
+
+    def _counts(self) -> Counter[str]:
+        counters = self.control("GET", "counters")
+        return Counter(requests=sum(counters["operations"].values()), bytes=counters["bytes_sent"])
+
+    @property
     def peak_megabytes(self) -> float | None:
         """Return the most memory that the process ever had resident, if the system tells."""
         try:
@@ -86,14 +121,36 @@ def describe_cores() -> str:
 
 
 @contextmanager
-def emulator(data: Path) -> Iterator[Server]:
-    """Run an emulator as developers have it: without the control plane."""
-    process = spawn("--port", "0", "--data", str(data), "--key", ":".join(KEY), "--json")
+def emulator(data: Path, *arguments: str) -> Iterator[Server]:
+    """Run an emulator as developers have it: without the control plane, unless *arguments* ask for it."""
+    process = spawn("--port", "0", "--data", str(data), "--key", ":".join(KEY), "--json", *arguments)
     with _stopped_at_end(process):
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError("The emulator did not start")
-        yield Server(process, json.loads(line)["port"])
+        yield Server(process, _port(process))
+
+
+@contextmanager
+def s3(folder: Path) -> Iterator[Server]:
+    """Run moto, an S3 for tests, with a control plane like the emulator's and its data in *folder*."""
+    command = [sys.executable, "-m", "tests.benchmarks.s3_server"]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment(TMPDIR=str(folder)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with _stopped_at_end(process):
+        yield Server(process, _port(process))
+
+
+def _port(process: subprocess.Popen[str]) -> int:
+    """Wait for the line that tells where a server listens."""
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"{process.args[2]} did not start")
+    port: int = json.loads(line)["port"]
+    return port
 
 
 def find_nginx() -> str:
