@@ -19,7 +19,7 @@ from django.utils.deconstruct import deconstructible
 from django.utils.module_loading import import_string
 
 from b2fields import encryption, names, policy, shapes
-from b2fields.b2 import Account, Client, connect
+from b2fields.b2 import Account, Client
 from b2fields.encryption import Encryption
 from b2fields.exceptions import NotConfigured, PolicyConflict
 from b2fields.shapes import NewBucket
@@ -192,7 +192,7 @@ class ConfiguredStorage(_Deconstructible):
     @property
     def client(self) -> Client:
         """B2 as this storage uses it: its account, encryption, and the bucket to create if it is missing."""
-        return connect(self.account).told(self.encryption, self.new_bucket)
+        return Client(self.account, self.encryption, self.new_bucket)
 
     @property
     def encryption(self) -> Encryption | None:

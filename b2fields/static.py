@@ -73,6 +73,11 @@ class B2StaticStorage(B2Storage):
     def _file_info(self, full_name: str) -> dict[str, str]:
         return {"b2-cache-control": _CACHE_CONTROL, **super()._file_info(full_name)}
 
+    def _public_url(self) -> str | None:
+        # This site does not serve static files, so B2 is asked, once a day.
+        self.learn_public_url()
+        return super()._public_url()
+
     def url(self, name: str | None) -> str:
         name = (name or "").lstrip("/")  # Django's own static files allow for it.
         base = self._public_url()

@@ -234,14 +234,18 @@ class B2Storage(ConfiguredStorage):
     def url(self, name: str | None) -> str:
         """Return where those who may read the file find it: a path of this site, which asks nobody.
 
-        But public files in a bucket of their own are found at the CDN or, if the bucket is public, at
-        B2 itself. That it is may have to be asked of B2, once; without an answer it is the path.
+        But public files in a bucket of their own are found at the CDN or, where it is known that the
+        bucket is public, at B2 itself.
         """
         if not name:
             raise ValueError("A file without a name has no URL.")
-        if names.is_well_formed(name) and (base := self._public_url()):
-            return base + quote(self.full_name(name))
         label = self._field_label or self.alias
+        base = self._public_url()
+        if base is None and label is None:
+            self.learn_public_url()  # No other link leads there until somebody knows.
+            base = self._public_url()
+        if base is not None and names.is_well_formed(name):
+            return base + quote(self.full_name(name))
         if label is None:
             raise NotConfigured(
                 f"{self!r} has no URL: no B2FileField and no alias in STORAGES names it, so nothing says "
@@ -261,17 +265,22 @@ class B2Storage(ConfiguredStorage):
 
     def _public_url(self) -> str | None:
         """Return what stands before the names of files that everybody can read without this site."""
-        encryption = self.encryption
-        # No browser sends a customer's key.
-        if self.level != "public" or (encryption is not None and encryption.mode == SSE_C):
+        if self.level != "public":
             return None
-        cdn = self.cdn
+        encryption, cdn = self.encryption, self.cdn
+        if encryption is not None and encryption.mode == SSE_C:
+            return None  # No browser sends a customer's key.
         try:
             if self.is_for_private_files:  # So the bucket is private.
                 return None
             return cdn.url(self.bucket) if cdn else self.client.public_url(self.bucket)
         except NotConfigured:  # Without a key or a bucket there is no such file, and its page is shown.
             return None
+
+    def learn_public_url(self) -> None:
+        """Ask B2 for the bucket's type, if links depend on it and nothing has told it within a day."""
+        if self.level == "public" and not self.cdn and not self.is_for_private_files:
+            self.client.learn_public_url(self.bucket)
 
     def get_created_time(self, name: str) -> datetime:
         return _as_time(self.metadata(name).uploaded)

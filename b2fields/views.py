@@ -58,9 +58,12 @@ def serve(request: HttpRequest, level: str, label: str, name: str) -> HttpRespon
         return _not_found(request) if level != "object" or _is_signed_in(request) else _refused(request)
 
     try:
-        return delivery.proxy(request, storage, name, known)
+        response = delivery.proxy(request, storage, name, known)
     except FileMissing:
         return _not_found(request)
+    if response.status_code < 400:
+        storage.learn_public_url()
+    return response
 
 
 def _granting_row(request: HttpRequest, storage: B2Storage, rows: Iterable[Model]) -> Model | None:

@@ -6,6 +6,7 @@ from django.core.cache import cache
 
 from b2fields import B2Storage, testing
 from tests import emulated
+from tests.counting_cache import CountingCache
 
 _numbers = itertools.count(1)
 
@@ -89,3 +90,11 @@ def visitors(db, owner):
         "staff": User.objects.create_user("staff", password="x", is_staff=True),
         "superuser": User.objects.create_superuser("superuser", password="x"),
     }
+
+
+@pytest.fixture
+def counting_cache(emulator, settings):
+    """Django's cache, with a list of its accesses."""
+    settings.CACHES = {"default": {"BACKEND": "tests.counting_cache.CountingCache", "LOCATION": "counting"}}
+    yield CountingCache
+    cache.clear()

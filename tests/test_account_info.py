@@ -12,7 +12,8 @@ from django.core.cache import cache
 from django.core.checks import run_checks
 from django.core.files.base import ContentFile
 
-from b2fields import B2Storage, b2
+from b2fields import B2Storage
+from b2fields.b2 import connections
 from b2fields.exceptions import NotConfigured
 from tests import emulated
 
@@ -35,7 +36,7 @@ def use():
 
 def spent_by_another_process(emulator):
     """Use B2 as a process that begins anew, and return what that cost."""
-    b2._clients.clear()
+    connections.close_all()
     with emulator.counted() as operations:
         use()
     return operations

@@ -7,7 +7,8 @@ import sys
 import pytest
 from django.core.files.base import ContentFile
 
-from b2fields import B2Storage, b2
+from b2fields import B2Storage
+from b2fields.b2 import connections
 from tests.legal.models import Contract
 
 pytestmark = pytest.mark.django_db
@@ -133,7 +134,7 @@ def test_proxied_requests(warm, client, visitors):
 
 def test_a_process_that_finds_an_authorization_in_the_cache_uses_it(warm):
     # As another process would: without what this one holds in memory.
-    b2._clients.clear()
+    connections.close_all()
     with warm.counted() as operations:
         B2Storage(overwrite=True).save("b", content())
     assert operations == ["b2_get_upload_url", "b2_upload_file"]

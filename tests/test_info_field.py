@@ -15,9 +15,9 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.test.utils import isolate_apps
 from PIL import Image
 
-from b2fields import B2FileField, B2ImageField, B2Storage, b2
+from b2fields import B2FileField, B2ImageField, B2Storage
+from b2fields.b2 import connections
 from b2fields.exceptions import FileMissing
-from tests.counting_cache import CountingCache
 from tests.images import png
 from tests.legal.models import Exhibit, ExhibitProxy, Hearing, SealedExhibit
 
@@ -43,13 +43,6 @@ def forgetful(emulator, settings):
     """No metadata cache, so that whatever the row does not tell is asked of B2."""
     settings.B2FIELDS_METADATA_TIMEOUT = 0
     return emulator
-
-
-@pytest.fixture
-def counting_cache(emulator, settings):
-    settings.CACHES = {"default": {"BACKEND": "tests.counting_cache.CountingCache", "LOCATION": "counting"}}
-    yield CountingCache
-    cache.clear()
 
 
 @pytest.fixture
@@ -186,7 +179,7 @@ def test_a_page_of_100_objects_asks_neither_B2_nor_the_cache(emulator, counting_
 def test_nor_does_it_in_a_new_process_with_an_empty_cache(emulator, counting_cache, monkeypatch):
     make_a_page_of_100()
     cache.clear()
-    monkeypatch.setattr(b2, "_clients", {})
+    connections.close_all()
     counting_cache.accesses.clear()
     with emulator.counted() as operations:
         look_at_a_page()

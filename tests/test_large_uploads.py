@@ -151,7 +151,7 @@ def test_parts_that_cannot_be_cancelled_are_logged_and_the_first_error_is_told(l
 
 
 def test_a_file_that_became_shorter_is_no_body_of_a_request():
-    from b2fields import uploads  # needs configured settings
+    from b2fields.b2 import uploads  # needs configured settings
 
     # As if cut between two reads: a body that ended early would leave B2 waiting for the rest.
     body = uploads._Body(uploads._Content(10, lambda start, size: b""), uploads._Stretch(1, 0, 10))

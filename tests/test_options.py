@@ -10,7 +10,8 @@ from django.core.checks import run_checks
 from django.core.files.base import ContentFile
 from django.test import override_settings
 
-from b2fields import B2Storage, b2, testing
+from b2fields import B2Storage, testing
+from b2fields.b2 import buckets, connections
 from b2fields.exceptions import (
     AccessRefused,
     B2FieldsError,
@@ -135,7 +136,6 @@ def test_a_name_that_another_account_has_taken_is_a_missing_bucket(missing, emul
 
 
 def test_a_bucket_that_another_process_has_just_created_is_taken(missing, emulator, b2_api, settings):
-    from b2fields import buckets
     from b2fields.shapes import NewBucket
 
     b2_api.create_bucket(missing, "allPrivate")  # between the look and the creation
@@ -434,4 +434,4 @@ def test_the_checks_need_neither_b2_nor_a_key(emulator, settings):
     with emulator.counted() as operations:
         run_checks()
     assert operations == []
-    assert not b2._clients or emulated.KEY not in repr(b2._clients)
+    assert emulated.KEY not in repr(connections._connections)

@@ -23,7 +23,6 @@ from django.test import RequestFactory
 from django.views.debug import ExceptionReporter
 
 from b2fields import B2FileField, B2Storage
-from b2fields import account as fitted
 from b2fields.exceptions import AccessRefused, B2FieldsError, B2Unavailable, CapExceeded, NotConfigured
 from tests import emulated
 from tests.legal.models import Contract
@@ -411,8 +410,8 @@ def test_a_forged_entry_costs_an_authorization_and_no_more(forged, entry, storag
 
 def signed(storage, **changes):
     """Return an entry with changes, signed as only the holder of SECRET_KEY could."""
-    info = storage.client.api.account_info
-    return signing.dumps({**info._data, **changes}, salt=info._salt)
+    tokens = storage.client.tokens
+    return signing.dumps({**tokens.data, **changes}, salt=tokens._salt)
 
 
 @pytest.mark.parametrize("url", ["api_url", "download_url"])
@@ -462,9 +461,9 @@ def test_no_entry_leads_to_another_port_of_the_host(entry, storage, emulator, se
     "missing", ["account_auth_token", "api_url", "download_url", "allowed", "account_id"]
 )
 def test_an_entry_of_an_older_format_counts_as_none(missing, entry, storage, emulator, settings):
-    info = storage.client.api.account_info
-    data = {name: value for name, value in info._data.items() if name != missing}
-    cache.set(entry, signing.dumps(data, salt=info._salt))
+    tokens = storage.client.tokens
+    data = {name: value for name, value in tokens.data.items() if name != missing}
+    cache.set(entry, signing.dumps(data, salt=tokens._salt))
     forget_connections(settings)
     with emulator.counted() as spent:
         storage.save("a.txt", ContentFile(b"x"))
@@ -473,15 +472,15 @@ def test_an_entry_of_an_older_format_counts_as_none(missing, entry, storage, emu
 
 @pytest.mark.parametrize("data", [[], "text", None, 7, {}, {"account_auth_token": None}], ids=repr)
 def test_a_signed_entry_of_another_shape_counts_as_none(data, entry, storage, emulator, settings):
-    cache.set(entry, signing.dumps(data, salt=storage.client.api.account_info._salt))
+    cache.set(entry, signing.dumps(data, salt=storage.client.tokens._salt))
     assert look(storage, emulator, settings) == ANEW
 
 
 def test_an_entry_of_another_account_counts_as_none(entry, storage, emulator, settings):
     value = cache.get(entry)
     settings.B2FIELDS_APPLICATION_KEY = "a wrong key"
-    other = B2Storage().client.api.account_info
-    theirs = fitted.cache_key("account", other._salt)
+    other = B2Storage().client
+    theirs = other.tokens.entry
     assert theirs != entry
     cache.set(theirs, value)
     with emulator.counted() as spent, pytest.raises(AccessRefused):
@@ -492,7 +491,7 @@ def test_an_entry_of_another_account_counts_as_none(entry, storage, emulator, se
 def test_an_entry_of_another_secret_key_counts_as_none(entry, storage, emulator, settings):
     value = cache.get(entry)
     settings.SECRET_KEY = "another one"
-    cache.set(fitted.cache_key("account", storage.client.api.account_info._salt), value)
+    cache.set(storage.client.tokens.entry, value)
     assert look(storage, emulator, settings) == ANEW
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from b2fields.b2_errors import bucket_missing
+from b2fields.b2.errors import bucket_missing
 from b2fields.exceptions import AccessRefused, NotConfigured
 from b2fields.shapes import NewBucket
 
 if TYPE_CHECKING:
-    from b2fields.account import Session
+    from b2fields.b2.account import Session
 
 # A bucket's type may be changed in Backblaze's console; it is asked again after this many seconds.
 _SECONDS = 3600
@@ -25,7 +25,7 @@ class Bucket(NamedTuple):
 def look_up(session: Session, name: str, seconds: float = _SECONDS) -> Bucket:
     """Return a bucket as it is remembered for up to so many *seconds*, else by one request."""
     info = session.account_info
-    known = info.bucket(name, seconds)
+    known = info.tokens.bucket(name, seconds)
     if known:
         return Bucket(*known)
     allowed = info.get_allowed()
@@ -86,5 +86,5 @@ def _capabilities_for(new: NewBucket) -> set[str]:
 
 def _remembered(session: Session, name: str, found: dict[str, Any]) -> Bucket:
     bucket_id, bucket_type = str(found["bucketId"]), str(found["bucketType"])
-    session.account_info.remember_bucket(name, bucket_id, bucket_type)
+    session.account_info.tokens.remember_bucket(name, bucket_id, bucket_type)
     return Bucket(bucket_id, bucket_type)

@@ -1,63 +1,43 @@
-"""The door to b2sdk: clients and their requests.
-
-The SDK is imported on first use: it costs 0.2 s and 30 MB, which a process that never opens a file
-should not pay.
-"""
+"""B2's operations, in terms of bucket and file names."""
 
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from copy import copy
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from django.conf import settings
-from django.core.signals import setting_changed
 
-from b2fields import buckets, encryption
-from b2fields.b2_errors import translated
-from b2fields.buckets import Bucket
+from b2fields import encryption
+from b2fields.b2 import buckets
+from b2fields.b2.buckets import Bucket
+from b2fields.b2.connections import connection_to
+from b2fields.b2.errors import translated
+from b2fields.b2.tokens import Account, Tokens
 from b2fields.encryption import Encryption
 from b2fields.exceptions import B2FieldsError, BucketMissing
 from b2fields.http import MAX_FILE_SIZE, Extent, extent_of
 from b2fields.metadata import FileMetadata
 from b2fields.shapes import NewBucket
-from b2fields.shared import Place
 
 if TYPE_CHECKING:
     import b2sdk.v3 as sdk
     import requests
 
-    from b2fields.account import AccountInfo, Session
+    from b2fields.b2.account import Session
 
 _T = TypeVar("_T")
 
 _PAGE = 1000  # B2 bills listings by the thousand entries (B2 docs, b2_list_file_names).
-# Seconds after which a bucket's type is asked for again to make links, and if that had no answer.
+# Seconds that a bucket's type is believed for making links, and after which one that is unknown is asked for.
 _LINK_SECONDS = 24 * 3600
-_NO_ANSWER_SECONDS = 60
+_LEARN_AGAIN_SECONDS = 60
 
 logger = logging.getLogger("b2fields")
-
-
-@dataclass(frozen=True)
-class Account:
-    """Which account to use, of which realm, and the place where its tokens are shared, if anywhere.
-
-    The key is left out of the representation.
-    """
-
-    realm: str
-    key_id: str
-    key: str = field(repr=False)
-    shared: Place | None
 
 
 class Answer(NamedTuple):
@@ -68,77 +48,29 @@ class Answer(NamedTuple):
     metadata: FileMetadata
 
 
-_clients: dict[Account, Client] = {}
-_clients_lock = threading.Lock()
-
-
-def connect(account: Account) -> Client:
-    """Return this process's one client of an account; nothing is sent before it is asked for something."""
-    with _clients_lock:
-        if account not in _clients:
-            _clients[account] = Client(account)
-        return _clients[account]
-
-
-def _disconnect(*, setting: str, **kwargs: Any) -> None:
-    if setting.startswith(("B2FIELDS_", "SECRET_KEY", "CACHES")):
-        _clients.clear()
-
-
-def _after_fork() -> None:
-    # The parent's sockets and locks are not the child's to use.
-    global _clients_lock
-    _clients_lock = threading.Lock()
-    _clients.clear()
-
-
-setting_changed.connect(_disconnect, dispatch_uid="b2fields.b2")
-if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-class _Connection:
-    """What this process has of an account: one API object, whoever asks."""
-
-    def __init__(self, account: Account) -> None:
-        self.account = account
-        self._opening = threading.Lock()
-        self._api: sdk.B2Api | None = None
-        # For ``Client.public_url``: one thread asks, and no bucket again before its time.
-        self.asking = threading.Lock()
-        self.ask_again: dict[str, float] = {}
-
-    @property
-    def api(self) -> sdk.B2Api:
-        with self._opening:
-            if self._api is None:
-                from b2fields import account as fitted
-
-                a = self.account
-                self._api = fitted.open_api(fitted.AccountInfo(a.realm, a.key_id, a.key, a.shared))
-            return self._api
-
-
 class Client:
-    """B2's operations in terms of bucket and file names, with errors in our words."""
+    """B2's operations in terms of bucket and file names, with errors in our words.
 
-    def __init__(self, account: Account) -> None:
-        self._connection = _Connection(account)
-        self._encryption: Encryption | None = None
-        self._new_bucket: Callable[[], NewBucket | None] | None = None
+    *new_bucket* is asked how to create a bucket when one is missing; None means not at all.
+    """
 
-    def told(self, encryption: Encryption | None, new_bucket: Callable[[], NewBucket | None]) -> Client:
-        """Return a client on the same connection that encrypts files.
-
-        *new_bucket* is asked how to create a bucket when one is missing; None means not at all.
-        """
-        other = copy(self)
-        other._encryption, other._new_bucket = encryption, new_bucket
-        return other
+    def __init__(
+        self,
+        account: Account,
+        encryption: Encryption | None = None,
+        new_bucket: Callable[[], NewBucket | None] = lambda: None,
+    ) -> None:
+        self._connection = connection_to(account)
+        self._encryption = encryption
+        self._new_bucket = new_bucket
 
     @property
     def account(self) -> Account:
         return self._connection.account
+
+    @property
+    def tokens(self) -> Tokens:
+        return self._connection.tokens
 
     @property
     def api(self) -> sdk.B2Api:
@@ -154,7 +86,7 @@ class Client:
         except block, which keeps theirs out of logs and debug pages altogether.
         """
         api = self.api
-        from b2fields.transport import deadline
+        from b2fields.b2.transport import deadline
 
         try:
             with deadline(seconds):
@@ -166,7 +98,7 @@ class Client:
             if ours is None:
                 raise
             if isinstance(ours, BucketMissing):
-                api.account_info.remove_bucket_name(bucket)
+                self.tokens.forget_bucket(bucket)
         raise ours
 
     # Buckets
@@ -179,7 +111,7 @@ class Client:
         try:
             return self._ask(name, None, partial(buckets.look_up, name=name))
         except BucketMissing:
-            new = self._new_bucket() if self._new_bucket else None
+            new = self._new_bucket()
             if new is None:
                 raise
         return self._ask(name, None, partial(buckets.create, name=name, new=new))
@@ -187,33 +119,29 @@ class Client:
     def public_url(self, bucket: str) -> str | None:
         """Return what stands before the names of a bucket's files, if everybody can read it there.
 
-        Asked for while pages are rendered, so an answer serves for a day, and after a failure nothing
-        is asked for a minute: what was known before counts on, and an unknown bucket as a private one.
+        Nobody is asked, since pages are rendered meanwhile: None also where nothing told the bucket's
+        type within a day.
         """
-        if not self._knows(bucket, _LINK_SECONDS):
-            with self._connection.asking:
-                again = self._connection.ask_again
-                if not self._knows(bucket, _LINK_SECONDS) and time.monotonic() >= again.get(bucket, 0):
-                    try:
-                        look = partial(buckets.look_up, name=bucket, seconds=_LINK_SECONDS)
-                        found = self._ask(bucket, None, look, settings.B2FIELDS_CONNECT_TIMEOUT)
-                    except B2FieldsError as error:
-                        logger.warning("b2fields links to files of %r through this site: %s", bucket, error)
-                        found = None
-                    if found is None or found.type is None:
-                        again[bucket] = time.monotonic() + _NO_ANSWER_SECONDS
-        known = self._info.bucket(bucket, float("inf"))
+        tokens = self.tokens
+        known = tokens.shared_bucket(bucket, _LINK_SECONDS)
         if known is None or known[1] != "allPublic":
             return None
-        return f"{self._info.get_download_url()}/file/{quote(bucket)}/"
+        return f"{tokens.data['download_url']}/file/{quote(bucket)}/"
 
-    def _knows(self, bucket: str, seconds: float) -> bool:
-        return self._info.bucket(bucket, seconds) is not None
-
-    @property
-    def _info(self) -> AccountInfo:
-        info: AccountInfo = self.api.account_info
-        return info
+    def learn_public_url(self, bucket: str) -> None:
+        """Ask what ``public_url`` needs, unless it is known or another thread asks; once a minute at most."""
+        connection = self._connection
+        if connection.tokens.bucket(bucket, _LINK_SECONDS) or not connection.learning.acquire(blocking=False):
+            return
+        try:
+            if time.monotonic() >= connection.learn_again.get(bucket, 0):
+                connection.learn_again[bucket] = time.monotonic() + _LEARN_AGAIN_SECONDS
+                look = partial(buckets.look_up, name=bucket, seconds=_LINK_SECONDS)
+                self._ask(bucket, None, look, settings.B2FIELDS_CONNECT_TIMEOUT)
+        except B2FieldsError as error:
+            logger.warning("b2fields links to files of %r through this site: %s", bucket, error)
+        finally:
+            connection.learning.release()
 
     # Files
 
@@ -239,7 +167,7 @@ class Client:
         bucket_id = self.bucket(bucket).id
 
         def send(session: Session) -> FileMetadata:
-            from b2fields import uploads
+            from b2fields.b2 import uploads
 
             upload = uploads.Upload(bucket_id, name, content_type, info, setting)
             return FileMetadata.from_version(uploads.send(session, upload, source))

@@ -1,6 +1,6 @@
 """Sending a file to B2: in one request, or in parts, several at a time.
 
-Only ``b2`` loads this module, on first use, because importing the SDK is slow.
+Loaded on first use, because importing the SDK is slow.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from b2sdk.v3 import EncryptionMode, EncryptionSetting
 from b2sdk.v3.exception import B2Error, Unauthorized
 from django.conf import settings
 
-from b2fields.account import Session
-from b2fields.transport import no_deadline, seconds_left
+from b2fields.b2.account import Session
+from b2fields.b2.transport import no_deadline, seconds_left
 
 _T = TypeVar("_T")
 Version = dict[str, Any]

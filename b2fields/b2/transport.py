@@ -1,6 +1,6 @@
 """The SDK's HTTP fitted to a web request: timeouts, retries, an overall deadline, enough connections.
 
-Only ``b2`` loads this module, on first use, because importing the SDK is slow.
+Loaded on first use, because importing the SDK is slow.
 """
 
 import time
