@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 # Imported here, early, for its effect: the defaults of our settings. A first import inside
 # override_settings would lose them again when the override ends.
@@ -12,3 +12,6 @@ class B2FieldsApp(AppConfig):
     def ready(self) -> None:
         # Registers the system checks; it needs the app registry, so not at the top.
         from b2fields import checks  # noqa: F401
+
+        if apps.is_installed("rest_framework"):
+            from b2fields import serializers  # noqa: F401

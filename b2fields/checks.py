@@ -12,6 +12,7 @@ from b2fields import (
     metadata,
     policy,
     references,
+    servingchecks,  # noqa: F401 - registers more
     settingschecks,  # noqa: F401 - registers more
 )
 from b2fields.exceptions import InvalidMetadata, NotConfigured

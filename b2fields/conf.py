@@ -30,15 +30,34 @@ class B2FieldsConf(AppConf):
 
     # Who may read a file whose field says nothing: "public", "login", "staff" or a callable.
     ACCESS: object = "login"
+    # How files reach those who may read them: "proxy", "redirect" (a link to B2) or "accel" (nginx).
+    DELIVERY: str = "proxy"
     # Put each upload into a random folder of its own (fields), and let an upload take the name of another.
     UNIQUE_NAMES: bool = True
     OVERWRITE: bool = False
+    # Seconds that a signed link is valid, at most a week (604800).
+    URL_EXPIRY: int = 300
     # Who serves the public files: {"base_url": …, "include_bucket_url_segments": …}.
     CDN: dict[str, Any] | None = None
     # None, "SSE-B2", or {"mode": "SSE-C", "key": …, "key_id": …}.
     ENCRYPTION: Any = None
+    # The most bytes of an upload; None for no limit.
+    MAX_SIZE: int | None = None
     # B2 file info stored with every upload.
     METADATA: dict[str, str] = {}
+
+    # How this site serves files, within the limits of serving.py. None: by level, and the base policy.
+    PUBLIC_CACHE_CONTROL: str = "public, max-age=3600"
+    PRIVATE_CACHE_CONTROL: str | None = None
+    PUBLIC_CORP: str = "cross-origin"
+    CONTENT_SECURITY_POLICY: str | None = None
+    # Media types that browsers show instead of saving, beside the safe ones; and whether they show PDF.
+    INLINE_TYPES: tuple[str, ...] = ()
+    INLINE_PDF: bool = False
+    # Request headers, beside Cookie, that say who asks, such as "Authorization".
+    VARY: tuple[str, ...] = ()
+    # The status for an anonymous visitor of a private file: 302, to LOGIN_URL, or 404.
+    ANONYMOUS: int = 302
 
     # Seconds that size, checksum and time of a file are remembered in Django's cache; 0 turns that off.
     METADATA_TIMEOUT: int = 3600

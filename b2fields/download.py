@@ -83,6 +83,8 @@ class Download:
         finally:
             self._end_reading()
         self.position += len(data)
+        if self.position > self.extent.last:
+            self.close()
         if self.digest is not None:
             self.digest.update(data)
             at_the_end = self.position == self.extent.total

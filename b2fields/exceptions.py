@@ -1,6 +1,6 @@
 """What can go wrong. Each error is also the built-in that callers of any Django storage already catch."""
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 
 
 class B2FieldsError(Exception):
@@ -27,6 +27,10 @@ class AccessRefused(B2FieldsError, PermissionError):
     """B2 refuses the application key, or the key lacks a capability."""
 
 
+class CannotSign(B2FieldsError, ValueError):
+    """No link would open this file, or none this file alone; this site can serve it all the same."""
+
+
 class B2Unavailable(B2FieldsError, OSError):
     """B2 cannot be reached, is overloaded, or answered with an error; trying again later may help."""
 
@@ -41,6 +45,10 @@ class CapExceeded(B2FieldsError, OSError):
 
 class DamagedFile(B2FieldsError, OSError):
     """What arrived is not what was stored: too short, or another checksum."""
+
+
+class FileTooLarge(B2FieldsError, SuspiciousFileOperation):
+    """An upload has more bytes than max_size allows; a view that lets it pass answers 400."""
 
 
 class InvalidMetadata(B2FieldsError, ValueError):

@@ -46,6 +46,11 @@ class B2FieldFile(FieldFile):
         """The same as the storage's ``get_modified_time``: aware if USE_TZ."""
         return datetime.fromtimestamp(self.metadata.modified / 1000, tz=UTC if settings.USE_TZ else None)
 
+    def signed_url(self, expires: int | None = None, *, download: bool = False) -> str:
+        """Return a link that opens exactly this file until it expires; see the storage's ``signed_url``."""
+        self._require_file()  # type: ignore[attr-defined]
+        return self.field.b2_storage.signed_url(str(self.name), expires, download=download)
+
     def open(self, mode: str = "rb") -> Self:  # type: ignore[override]
         opened = super().open(mode)
         if self.field.info_field and not set(mode).isdisjoint("wax+"):

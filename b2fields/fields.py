@@ -4,25 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import DEFAULT_STORAGE_ALIAS
 from django.core.checks import CheckMessage
+from django.core.exceptions import ValidationError
 from django.core.files.base import File
 from django.core.files.storage import Storage, default_storage, storages
 from django.db import models
 from django.db.models import signals
 from django.db.models.fields.files import FieldFile
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext_lazy as _
 
 from b2fields import fieldchecks, policy, rowinfo
-from b2fields.exceptions import FileMissing, NotConfigured
+from b2fields.exceptions import FileMissing, FileTooLarge, NotConfigured
 from b2fields.fieldfiles import B2FieldFile, B2ImageFieldFile, B2ImageFileDescriptor
-from b2fields.forms import B2ImageFormField
+from b2fields.files import check_size
+from b2fields.forms import FORMATS, IMAGE_ERRORS, MAX_FRAMES, B2ImageFormField, check_image
 from b2fields.storage import B2Storage
 
 Metadata = Mapping[str, str] | Callable[[Any, str], Mapping[str, str]]
 
 _MAX_LENGTH = 255
+
+# What deconstruct() returns if it was passed.
+_ARGUMENTS = (
+    *("access", "bucket", "delivery", "metadata", "unique_names", "info_field", "inline_pdf", "max_size"),
+)
 
 
 class B2FileField(models.FileField):
@@ -32,6 +41,9 @@ class B2FileField(models.FileField):
 
     access -- "public", "login", "staff", or callable(request, instance) -> bool; B2FIELDS_ACCESS if not given
     bucket -- the bucket's name; B2FIELDS_BUCKETS[access] or B2FIELDS_BUCKET if not given
+    delivery -- "proxy", "redirect" or "accel"; B2FIELDS_DELIVERY if not given
+    inline_pdf -- have browsers show PDF instead of saving it; B2FIELDS_INLINE_PDF if not given
+    max_size -- the most bytes of a file; B2FIELDS_MAX_SIZE if not given
     metadata -- dict of B2 file info, or callable(instance, filename) -> dict; merged over B2FIELDS_METADATA
     unique_names -- put each upload into a random folder of its own; B2FIELDS_UNIQUE_NAMES if not given
     info_field -- the name of a JSONField of the model that keeps what B2 tells of the file
@@ -39,13 +51,19 @@ class B2FileField(models.FileField):
     """
 
     attr_class = B2FieldFile
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "too_large": _("The file is too large: at most %(limit)s."),
+    }
     db_index: bool
     # None of these changes the column, so altering them runs no SQL.
     non_db_attrs = (
         *models.FileField.non_db_attrs,
         "access",
         "bucket",
+        "delivery",
         "info_field",
+        "inline_pdf",
+        "max_size",
         "metadata",
         "storage",
         "unique_names",
@@ -61,17 +79,28 @@ class B2FileField(models.FileField):
         *,
         access: policy.Access | None = None,
         bucket: str | None = None,
+        delivery: str | None = None,
         metadata: Metadata | None = None,
         unique_names: bool | None = None,
         info_field: str | None = None,
+        inline_pdf: bool | None = None,
+        max_size: int | None = None,
         **kwargs: Any,
     ) -> None:
+        self.inline_pdf, self.max_size = inline_pdf, max_size
         self.info_field = info_field
         self.access, self.bucket, self.metadata, self.unique_names = access, bucket, metadata, unique_names
         self._built: tuple[object, B2Storage] | None = None
+        self._returned: object = None  # by a callable storage, which is called once
+        if isinstance(storage, type) and not issubclass(storage, Storage):
+            raise TypeError(  # FileField's words; functions are not called before the storage is used
+                f"{type(self).__qualname__}.storage must be a subclass/instance of "
+                f"{Storage.__module__}.{Storage.__qualname__}"
+            )
         kwargs.setdefault("max_length", _MAX_LENGTH)
         # Serving looks files up by name.
         kwargs.setdefault("db_index", True)
+        self.delivery = delivery
         super().__init__(verbose_name, name, upload_to=upload_to, **kwargs)
         # As an alias, so that a migration does not hold what the settings say of it today.
         self.declared_storage = DEFAULT_STORAGE_ALIAS if storage is default_storage else storage
@@ -83,11 +112,9 @@ class B2FileField(models.FileField):
         """This field's B2Storage, built on first use."""
         if "declared_storage" not in self.__dict__:
             return default_storage  # FileField.__init__ asks, too early to build anything.
-        declared: object = self.declared_storage
-        if isinstance(declared, str):
-            declared = storages[declared]
-        if self._built is None or self._built[0] is not declared:
-            self._built = (declared, self._build(declared))
+        chosen = self._choose()
+        if self._built is None or self._built[0] is not chosen:
+            self._built = (chosen, self._build(chosen))
         return self._built[1]
 
     @storage.setter
@@ -99,8 +126,18 @@ class B2FileField(models.FileField):
                 "set B2FIELDS_REALM."
             )
 
-    def _build(self, declared: object) -> B2Storage:
-        base = B2Storage() if declared is None else declared() if callable(declared) else declared
+    def _choose(self) -> object:
+        """Return the storage that was passed, or is named by what was passed, or was returned by it."""
+        declared: object = self.declared_storage
+        if not callable(declared):
+            return storages[declared] if isinstance(declared, str) else declared
+        if self._returned is None:
+            self._returned = declared()
+        # Not the storage behind it: tests change what STORAGES says.
+        return storages[DEFAULT_STORAGE_ALIAS] if self._returned is default_storage else self._returned
+
+    def _build(self, chosen: object) -> B2Storage:
+        base = B2Storage() if self.declared_storage is None else chosen
         if not isinstance(base, B2Storage):
             raise NotConfigured(
                 f"{self.label} has storage={self.declared_storage!r}, which is no B2Storage. Pass one, a "
@@ -110,6 +147,9 @@ class B2FileField(models.FileField):
             field_label=self.label,
             access=self.access,
             bucket=self.bucket,
+            delivery=self.delivery,
+            inline_pdf=self.inline_pdf,
+            max_size=self.max_size,
             metadata=self.metadata if isinstance(self.metadata, Mapping) else None,
             unique_names=self.unique_names,
         )
@@ -135,6 +175,8 @@ class B2FileField(models.FileField):
     def contribute_to_class(self, cls: type[models.Model], name: str, *args: Any, **kwargs: Any) -> None:
         super().contribute_to_class(cls, name, *args, **kwargs)
         self._built = None  # That of an abstract model, from which this field was copied, has its label.
+        if self.info_field:
+            rowinfo.connect()
 
     # Migrations and checks
 
@@ -152,13 +194,33 @@ class B2FileField(models.FileField):
             kwargs["max_length"] = self.max_length
         if not self.db_index:
             kwargs["db_index"] = False
-        for argument in ("access", "bucket", "metadata", "unique_names", "info_field"):
+        for argument in _ARGUMENTS:
             if getattr(self, argument) is not None:
                 kwargs[argument] = getattr(self, argument)
         return name, path, list(args), kwargs
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
         return [*super().check(**kwargs), *fieldchecks.check(self)]
+
+    # Validation, of forms, of the admin and of serializers alike
+
+    @property
+    def validators(self) -> list[Any]:
+        return [*super().validators, self.validate_upload]
+
+    def validate_upload(self, value: Any) -> None:
+        """Raise ValidationError for what must not be uploaded; what is uploaded is not looked at."""
+        if _is_not_uploaded(value):
+            self._check_upload(value.file if isinstance(value, FieldFile) else value)
+
+    def _check_upload(self, file: File[Any]) -> None:
+        limit = self.b2_storage.max_size
+        if limit is not None:
+            try:
+                check_size(file, limit)
+            except FileTooLarge as error:
+                most = {"limit": filesizeformat(limit)}
+                raise ValidationError(self.error_messages["too_large"], "too_large", most) from error
 
     # Saving
 
@@ -192,15 +254,28 @@ class B2ImageField(B2FileField, models.ImageField):
 
     Width and height are taken from the upload, and kept in ``width_field`` and ``height_field``;
     loading a row never reads the image.
+
+    Subclass it for other ``formats`` (by Pillow's names), and for how many ``max_frames`` an animation
+    may have. The most pixels are ``PIL.Image.MAX_IMAGE_PIXELS``.
     """
 
+    formats: ClassVar[tuple[str, ...]] = FORMATS
+    max_frames: ClassVar[int] = MAX_FRAMES
+
     attr_class = B2ImageFieldFile
+    default_error_messages = IMAGE_ERRORS
     descriptor_class = B2ImageFileDescriptor
     width_field: str | None
     height_field: str | None
 
     def formfield(self, **kwargs: Any) -> Any:
-        return super().formfield(**{"form_class": B2ImageFormField, **kwargs})
+        if "form_class" not in kwargs:
+            kwargs |= {"form_class": B2ImageFormField, "check": self.validate_upload}
+        return super().formfield(**kwargs)
+
+    def _check_upload(self, file: File[Any]) -> None:
+        super()._check_upload(file)
+        check_image(file, self.formats, self.max_frames)
 
     def stored_dimensions(self, instance: models.Model) -> tuple[int, int] | None:
         """Return width and height in pixels as the row has them, None if it lacks one."""

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.files.base import File
 
 from b2fields.download import CHUNK, Download, sha1
+from b2fields.exceptions import FileTooLarge
 
 if TYPE_CHECKING:
     from b2fields.storage import B2Storage
@@ -189,7 +190,7 @@ class B2File(_File):
 
     def __init__(self, storage: B2Storage, name: str, mode: str) -> None:
         self._storage = storage
-        self.name = name
+        self.name = str(name or "")  # A path is a name, too, and str() of a file has to be a string.
         self._begin(mode)
 
     def _begin(self, mode: str) -> None:
@@ -199,6 +200,7 @@ class B2File(_File):
         self.mode = mode
         self._discarded = False
         self._spool: Any = None
+        self._most: int | None = None
         raw: Any
         if kind == "r":
             raw = B2Reader(self._storage, self._required_name)
@@ -220,6 +222,7 @@ class B2File(_File):
         stored = None
         if kind.startswith("r") or (kind.startswith("a") and self._storage.exists(name)):
             stored = self._storage.download(name, digest=sha1())
+        self._most = self._storage.max_size
         limit: int = settings.B2FIELDS_MAX_MEMORY_SIZE
         spool = tempfile.SpooledTemporaryFile(max_size=limit)  # noqa: SIM115 - closed by close()
         try:
@@ -231,6 +234,12 @@ class B2File(_File):
         if kind.startswith("r"):
             spool.seek(0)
         return spool
+
+    def write(self, data: Any) -> int:
+        """Write on; what is more than the storage takes is refused here, before it fills the disk."""
+        written: int = self.file.write(data)
+        _check_size(self._spool.tell(), self._most, self.name)
+        return written
 
     @property
     def size(self) -> int:
@@ -268,24 +277,51 @@ class B2File(_File):
                 self._spool.close()
 
 
+def _check_size(size: int, limit: int | None, name: object) -> None:
+    if limit is not None and size > limit:
+        raise FileTooLarge(
+            f"{name!r} has more than {limit} bytes, the max_size of its field, of its storage, or of "
+            "B2FIELDS_MAX_SIZE."
+        )
+
+
+def check_size(content: File[Any], limit: int) -> None:
+    """Raise FileTooLarge if *content*, whatever it says of itself, has more bytes than *limit*.
+
+    It is left at its start. What can be read only once is not read: an upload counts while it reads.
+    """
+    path = getattr(content, "temporary_file_path", None)
+    if path is not None:
+        content.flush()
+        _check_size(os.path.getsize(path()), limit, content.name)
+    elif content.seekable():
+        try:
+            for _ in _chunks_of(content, limit):
+                pass
+        finally:
+            content.seek(0)
+
+
 @contextmanager
-def upload_source(content: File[Any]) -> Iterator[bytes | str]:
+def upload_source(content: File[Any], max_size: int | None = None) -> Iterator[bytes | str]:
     """Give the bytes of *content*, or the path of a file on disk that holds them, from the very start.
 
     Text becomes UTF-8. What is larger than B2FIELDS_MAX_MEMORY_SIZE and not on disk yet is written
     to a temporary file. *content* is left open, for it is the caller's; but the temporary file of an
     upload, once used without an error, is gone, as after FileSystemStorage has moved it.
+    Raises FileTooLarge beyond *max_size* bytes, counted and not believed.
     """
     path = getattr(content, "temporary_file_path", None)
     if path is not None:
         content.flush()
+        _check_size(os.path.getsize(path()), max_size, content.name)
         yield path()
         with suppress(FileNotFoundError):
             os.unlink(path())
         return
     limit: int = settings.B2FIELDS_MAX_MEMORY_SIZE
     head = io.BytesIO()
-    chunks = _chunks_of(content)
+    chunks = _chunks_of(content, max_size)
     for chunk in chunks:
         head.write(chunk)
         if head.tell() > limit:
@@ -302,6 +338,10 @@ def upload_source(content: File[Any]) -> Iterator[bytes | str]:
         yield spool.name
 
 
-def _chunks_of(content: File[Any]) -> Iterator[bytes]:
+def _chunks_of(content: File[Any], limit: int | None) -> Iterator[bytes]:
+    size = 0
     for chunk in content.chunks():
-        yield chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+        data = chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+        size += len(data)
+        _check_size(size, limit, content.name)
+        yield data

@@ -94,11 +94,29 @@ CSP = (
 )
 
 _CACHE_CONTROL = {
-    "public": "public, max-age=3600",
     "login": "private, no-cache",
     "staff": "private, no-store",
     "object": "private, no-cache",
 }
+
+PDF, SVG = "application/pdf", "image/svg+xml"
+# What a project may show inline too: never what a browser would run, which has no type in the table.
+MAY_BE_INLINE = frozenset(_TYPES.values()) - {PDF, SVG}
+
+
+class Serving(NamedTuple):
+    """What of the headers of files a project may choose; serving.py knows the limits."""
+
+    public_cache_control: str = "public, max-age=3600"
+    private_cache_control: str | None = None  # None: by level
+    public_corp: str = "cross-origin"
+    inline_types: frozenset[str] = frozenset()
+    inline_pdf: bool = False
+    content_security_policy: str = CSP
+    vary: tuple[str, ...] = ()
+
+
+_USUAL = Serving()
 
 # Of refusals, redirects and errors.
 REFUSAL_HEADERS = {
@@ -214,22 +232,45 @@ def content_disposition(name: str, *, attachment: bool) -> str:
     return value
 
 
-def file_headers(level: str, name: str, *, download: bool) -> dict[str, str]:
-    """Return the headers of a file response that follow from its level and name."""
+def may_be_shared(cache_control: str) -> bool:
+    """Tell whether a cache that serves many visitors may keep a response with this Cache-Control."""
+    return {"private", "no-store"}.isdisjoint(re.split(r"[\s,]+", cache_control.lower()))
+
+
+def directives(policy: str) -> dict[str, str]:
+    """Return the directives of a Content-Security-Policy by their names; of two the first counts."""
+    found: dict[str, str] = {}
+    for directive in filter(None, map(str.strip, policy.split(";"))):
+        found.setdefault(directive.split()[0].lower(), directive)
+    return found
+
+
+def _without_sandbox(policy: str) -> str:
+    return "; ".join(text for name, text in directives(policy).items() if name != "sandbox")
+
+
+def file_headers(level: str, name: str, serving: Serving = _USUAL, *, download: bool) -> dict[str, str]:
+    """Return the headers of a file response that follow from its level, its name and what is configured."""
     content_type = content_type_of(name)
-    attachment = download or content_type not in _INLINE
+    is_shown_pdf = content_type == PDF and serving.inline_pdf and not download
+    attachment = download or not (is_shown_pdf or content_type in _INLINE | serving.inline_types)
+    policy = serving.content_security_policy
     headers = {
         "Content-Type": f"{content_type}; charset=utf-8" if content_type == "text/plain" else content_type,
         "Content-Disposition": content_disposition(name, attachment=attachment),
-        "Content-Security-Policy": CSP,
+        # The viewers of browsers do not work in a sandbox.
+        "Content-Security-Policy": _without_sandbox(policy) if is_shown_pdf else policy,
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "SAMEORIGIN",
         "Referrer-Policy": "no-referrer",
         "Accept-Ranges": "bytes",
-        "Cache-Control": _CACHE_CONTROL[level],
-        "Cross-Origin-Resource-Policy": "cross-origin" if level == "public" else "same-origin",
     }
-    if level != "public":
-        headers["Vary"] = "Cookie"
+    if level == "public":
+        headers["Cache-Control"] = serving.public_cache_control
+        headers["Cross-Origin-Resource-Policy"] = serving.public_corp
+    else:
+        headers["Cache-Control"] = serving.private_cache_control or _CACHE_CONTROL[level]
+        headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        headers["Vary"] = ", ".join(["Cookie", *serving.vary])
         headers["X-Robots-Tag"] = "noindex"
     return headers

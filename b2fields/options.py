@@ -18,10 +18,11 @@ from django.db import models
 from django.utils.deconstruct import deconstructible
 from django.utils.module_loading import import_string
 
-from b2fields import encryption, names, policy, shapes
+from b2fields import encryption, names, policy, serving, shapes, signing
 from b2fields.b2 import Account, Client
 from b2fields.encryption import Encryption
 from b2fields.exceptions import NotConfigured, PolicyConflict
+from b2fields.http import Serving
 from b2fields.shapes import NewBucket
 from b2fields.shared import Place
 
@@ -29,19 +30,32 @@ from b2fields.shared import Place
 OPTIONS = (
     "access",
     "account_info",
+    "anonymous",
     "application_key",
     "application_key_id",
     "bucket",
     "buckets",
     "cdn",
+    "content_security_policy",
     "create_bucket",
+    "delivery",
     "encryption",
+    "inline_pdf",
+    "inline_types",
     "location",
+    "max_size",
     "metadata",
     "overwrite",
+    "private_cache_control",
+    "public_cache_control",
+    "public_corp",
     "realm",
     "unique_names",
+    "url_expiry",
+    "vary",
 )
+
+DELIVERIES = ("proxy", "redirect", "accel")
 
 
 @deconstructible
@@ -144,6 +158,22 @@ class ConfiguredStorage(_Deconstructible):
         return policy.level_of(self._option("access"), self)
 
     @property
+    def delivery(self) -> str:
+        """How files reach those who may read them. Raises NotConfigured for no known way."""
+        delivery: object = self._option("delivery")
+        if delivery not in DELIVERIES:
+            raise NotConfigured(
+                f'{self} has delivery={delivery!r}. Use "proxy", "redirect" (a short-lived link to B2) or '
+                '"accel" (nginx fetches the file).'
+            )
+        if delivery != "proxy" and self.needs_key_to_read:
+            raise NotConfigured(
+                f"{self} has delivery={delivery!r}, but its files are encrypted by a key of yours (SSE-C), which "
+                'neither a browser nor nginx sends. Use delivery="proxy".'
+            )
+        return str(delivery)
+
+    @property
     def bucket(self) -> str:
         """The bucket's name: the option, else the level's of B2FIELDS_BUCKETS, else B2FIELDS_BUCKET."""
         buckets: Mapping[str, str] = self._option("buckets")
@@ -200,9 +230,44 @@ class ConfiguredStorage(_Deconstructible):
         return encryption.parse(self._option("encryption"))
 
     @property
+    def needs_key_to_read(self) -> bool:
+        """Tell whether B2 wants a customer's key with each request for a file (SSE-C)."""
+        declared = self.encryption
+        return declared is not None and declared.mode == encryption.SSE_C
+
+    @property
     def cdn(self) -> shapes.Cdn | None:
         """The host that serves the files of a public bucket. Raises NotConfigured."""
         return shapes.cdn(self._option("cdn"))
+
+    @property
+    def url_expiry(self) -> int:
+        """Seconds that a signed link is valid. Raises NotConfigured."""
+        seconds: object = self._option("url_expiry")
+        if not signing.is_expiry(seconds):
+            raise NotConfigured(
+                "B2FIELDS_URL_EXPIRY must be a number of seconds from 1 to "
+                f"{signing.MAX_SECONDS}; it is {seconds!r}."
+            )
+        return seconds
+
+    @property
+    def serving(self) -> Serving:
+        """What of the headers of its files is configured. Raises NotConfigured."""
+        return serving.parse(self._option)
+
+    @property
+    def anonymous(self) -> int:
+        """The status for an anonymous visitor of a private file: 302 or 404. Raises NotConfigured."""
+        return serving.anonymous(self._option("anonymous"))
+
+    @property
+    def max_size(self) -> int | None:
+        """The most bytes of a file that is stored; None for no limit. Raises NotConfigured."""
+        size: object = self._option("max_size")
+        if size is not None and (type(size) is not int or size < 1):
+            raise NotConfigured(f"B2FIELDS_MAX_SIZE must be None or a number of bytes; it is {size!r}.")
+        return size
 
     @property
     def create_bucket(self) -> NewBucket | None:

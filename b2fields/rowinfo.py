@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.db.models.signals import post_save
-from django.dispatch import receiver
 
 from b2fields.metadata import FileMetadata
 
@@ -100,8 +99,14 @@ def _assign(instance: models.Model, field: B2FileField, info: dict[str, Any] | N
     vars(instance)[_UNSAVED] = vars(instance).get(_UNSAVED, frozenset()) | {field.name}
 
 
-# For all senders, because a child's model, or a proxy, is another sender than the field's own model.
-@receiver(post_save, dispatch_uid="b2fields.rowinfo")
+def connect() -> None:
+    """Have rows write what the save of their file left out; called by the fields that keep info.
+
+    For all senders, because a child's model, or a proxy, is another sender than the field's own model.
+    """
+    post_save.connect(save_what_was_left_out, dispatch_uid="b2fields.rowinfo")
+
+
 def save_what_was_left_out(
     sender: type[models.Model],
     instance: models.Model,

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 
 from b2fields import names, references
@@ -25,6 +25,9 @@ _NUMBERS: dict[str, tuple[str, bool, Callable[[float], bool]]] = {
     "RETRIES": ("a number, 0 or more", False, lambda n: n >= 0),
     "DEADLINE": ("a number of seconds above 0", True, lambda n: n > 0),
 }
+
+# Of a signed link.
+_LONG_SECONDS = 3600
 
 
 @register()
@@ -91,6 +94,41 @@ def check_public_buckets(**kwargs: Any) -> list[CheckMessage]:
         id="b2fields.E020",
         kind=PolicyConflict,
     )
+
+
+@register()
+def check_delivery(**kwargs: Any) -> list[CheckMessage]:
+    return _errors_of(
+        lambda storage: storage.delivery,
+        hint='Use "proxy", "redirect" or "accel".',
+        id="b2fields.E030",
+    )
+
+
+@register()
+def check_url_expiry(**kwargs: Any) -> list[CheckMessage]:
+    errors = _errors_of(
+        lambda storage: storage.url_expiry,
+        hint="Use for example 300. B2 signs no link for longer than a week.",
+        id="b2fields.E022",
+    )
+    warnings = [
+        Warning(
+            f"B2FIELDS_URL_EXPIRY is {seconds}: for so many seconds a signed link opens its file to whoever "
+            "holds it, also to those who may not read the file any more.",
+            hint=f"Use at most {_LONG_SECONDS}, and signed_url(expires=…) for the links that need more.",
+            id="b2fields.W023",
+        )
+        for seconds in sorted(set(_expiries()))
+        if seconds > _LONG_SECONDS
+    ]
+    return [*errors, *warnings]
+
+
+def _expiries() -> Iterator[int]:
+    for storage in _storages():
+        with suppress(NotConfigured):
+            yield storage.url_expiry
 
 
 @register()

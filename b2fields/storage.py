@@ -15,14 +15,15 @@ from django.core.files.base import File
 from django.urls import NoReverseMatch, reverse
 from django.utils.crypto import get_random_string
 
-from b2fields import metadata, names
+from b2fields import metadata, names, signing
 from b2fields.download import Digest, Download
-from b2fields.encryption import INFO_BYTES, SSE_C
-from b2fields.exceptions import FileMissing, NotConfigured, PolicyConflict
+from b2fields.encryption import INFO_BYTES
+from b2fields.exceptions import CannotSign, FileMissing, NotConfigured, PolicyConflict
 from b2fields.files import B2File, upload_source
-from b2fields.http import content_type_of
+from b2fields.http import content_type_of, file_headers
 from b2fields.metadata import FileMetadata
 from b2fields.options import ConfiguredStorage
+from b2fields.signals import file_saved, send_safely
 
 # Longer than any save between finding its name free and having uploaded what Django put in memory.
 _RESERVATION_SECONDS = 120
@@ -156,10 +157,11 @@ class B2Storage(ConfiguredStorage):
         full_name = self.full_name(name)
         info = self._file_info(full_name)
         self.check_policy()
-        with upload_source(content) as source:
+        with upload_source(content, self.max_size) as source:
             stored = self.client.upload(self.bucket, full_name, source, self._content_type(name), info)
         self.remember(name, stored)
         self.last_upload = (name, stored)
+        send_safely(file_saved, type(self), storage=self, name=name, metadata=stored)
         return name
 
     def check_policy(self) -> None:
@@ -267,9 +269,9 @@ class B2Storage(ConfiguredStorage):
         """Return what stands before the names of files that everybody can read without this site."""
         if self.level != "public":
             return None
-        encryption, cdn = self.encryption, self.cdn
-        if encryption is not None and encryption.mode == SSE_C:
-            return None  # No browser sends a customer's key.
+        cdn = self.cdn
+        if self.needs_key_to_read:
+            return None  # No browser sends it.
         try:
             if self.is_for_private_files:  # So the bucket is private.
                 return None
@@ -281,6 +283,38 @@ class B2Storage(ConfiguredStorage):
         """Ask B2 for the bucket's type, if links depend on it and nothing has told it within a day."""
         if self.level == "public" and not self.cdn and not self.is_for_private_files:
             self.client.learn_public_url(self.bucket)
+
+    def signed_url(self, name: str | None, expires: int | None = None, *, download: bool = False) -> str:
+        """Return a link that opens exactly this file until it expires, for everybody who holds it.
+
+        *expires* is in seconds, at most a week; None: B2FIELDS_URL_EXPIRY. The link stays the same for a
+        quarter of them, and may end by as much earlier. It opens a GET, whole or in ranges. B2 is asked
+        for nothing, so not whether there is such a file; but with a master key, by two requests.
+        Raises ValueError, CannotSign.
+        """
+        if not name or not names.exact(name):
+            raise ValueError("A file without a name has no URL.")
+        if expires is not None and not signing.is_expiry(expires):
+            raise ValueError(
+                f"A link expires after 1 to {signing.MAX_SECONDS} seconds, a whole number; not {expires!r}."
+            )
+        client = self.client
+        if self.needs_key_to_read:
+            raise CannotSign(
+                f"The files of {self} are encrypted with a key of your own (SSE-C), which no browser sends. "
+                "Let this site serve them: link to url."
+            )
+        if self.level != "public" and client.public_url(self.bucket):
+            self.check_policy()
+        headers = file_headers(self.level, name, self.serving, download=download)
+        return client.signed_url(
+            self.bucket,
+            self.full_name(name),
+            self.url_expiry if expires is None else expires,
+            headers["Content-Type"],
+            headers["Content-Disposition"],
+            headers["Cache-Control"],
+        )
 
     def get_created_time(self, name: str) -> datetime:
         return _as_time(self.metadata(name).uploaded)

@@ -2,8 +2,8 @@
 
 With pytest, put ``pytest_plugins = ["b2fields.testing"]`` into the ``conftest.py`` at the root; a test that
 asks for ``b2_emulator`` has a B2 of its own then, and ``b2_assert_max_num_requests`` counts what a block
-costs. Elsewhere, ``with emulator():`` does the same. All of it needs ``pip install
-"django-b2fields[emulator]"``.
+costs. Elsewhere, ``with emulator():`` does the same. ``assert_access_matrix`` checks who reaches the files
+of a model. All of it needs ``pip install "django-b2fields[emulator]"``.
 """
 
 import json
@@ -23,7 +23,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from b2fields import references
+from b2fields.accessmatrix import assert_access_matrix
 from b2fields.storage import B2Storage
+
+__all__ = ["Emulator", "assert_access_matrix", "emulator", "pointed_at", "run"]
 
 BUCKET = "test-bucket"  # where the settings name none
 _MASTER_KEY = "emulator-master-key"

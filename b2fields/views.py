@@ -20,32 +20,58 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
 from django.urls import get_resolver, get_urlconf
 
-from b2fields import delivery, http, names, policy, references, rowinfo
+from b2fields import delivery, http, logs, names, policy, references, rowinfo
 from b2fields.exceptions import FileMissing
+from b2fields.logs import Delivery
+from b2fields.metadata import FileMetadata
 from b2fields.storage import B2Storage
 
 _METHODS = ["GET", "HEAD", "OPTIONS"]
 
 
-def serve(request: HttpRequest, level: str, label: str, name: str) -> HttpResponseBase:
-    """Serve the file *name* of the field, or the STORAGES alias, that *label* names.
+class _Refusal(Exception):
+    """The visitor does not get the file. The reason is for the log, and the visitor is told none."""
 
-    Cheap decisions come before expensive ones, and B2 is asked last. A refused visitor cannot tell
-    whether the file exists.
-    """
+    def __init__(self, status: int, reason: str) -> None:
+        self.status, self.reason = status, reason
+
+
+def serve(request: HttpRequest, level: str, label: str, name: str) -> HttpResponseBase:
+    """Serve the file *name* of the field, or the STORAGES alias, that *label* names."""
     if request.method == "OPTIONS":
         return _with_refusal_headers(HttpResponse(status=204, headers={"Allow": ", ".join(_METHODS)}))
     if request.method not in _METHODS:
         return _with_refusal_headers(HttpResponseNotAllowed(_METHODS))
-    if not names.is_well_formed(name):
-        return _not_found(request)
+    asked = Delivery(request, level, label, name)
+    try:
+        storage, known = _granted(asked)
+        response = delivery.deliver(asked, storage, known)
+    except _Refusal as refusal:
+        logs.refused(asked, refusal.status, refusal.reason)
+        return _render(request, refusal.status)
+    except FileMissing as error:
+        logs.failed(asked, 404, error)
+        return _render(request, 404)
+    if response.status_code < 400:
+        storage.learn_public_url()
+    return response
 
+
+def _granted(asked: Delivery) -> tuple[B2Storage, FileMetadata | None]:
+    """Return the storage of a file that the visitor may read, and what its row keeps of it.
+
+    Cheap decisions come before expensive ones, and B2 is not asked. Raises _Refusal: a refused visitor
+    cannot tell whether the file exists.
+    """
+    request, level, label, name = asked
+    if not names.is_well_formed(name):
+        raise _Refusal(404, "no file has such a name")
     field = references.find_field(label)
     storage = field.b2_storage if field else references.find_alias(label)
     if storage is None or storage.level != level:
-        return _not_found(request)
+        raise _Refusal(404, "no such field or alias has this access")
     if not policy.level_allows(level, request):
-        return _refused(request)
+        raise _Refusal(_outcome(request, 403), "the visitor lacks the level")
 
     known = None
     if field:
@@ -54,16 +80,19 @@ def serve(request: HttpRequest, level: str, label: str, name: str) -> HttpRespon
         known = rowinfo.recall(getattr(row, field.attname)) if row is not None else None
     else:
         may_read = _alias_grants(request, storage, name)
-    if not may_read or references.is_held_by_stricter(storage, name, field):
-        return _not_found(request) if level != "object" or _is_signed_in(request) else _refused(request)
+    # Of a callable's refusal a signed-in visitor must not learn whether there is a row.
+    status = _outcome(request, 404) if level == "object" else 404
+    if not may_read:
+        raise _Refusal(status, "no row that grants it has this name")
+    if references.is_held_by_stricter(storage, name, field):
+        raise _Refusal(status, "a field with a stricter policy has this name too")
+    return storage, known
 
-    try:
-        response = delivery.proxy(request, storage, name, known)
-    except FileMissing:
-        return _not_found(request)
-    if response.status_code < 400:
-        storage.learn_public_url()
-    return response
+
+def _outcome(request: HttpRequest, signed_in: int) -> int:
+    """Return the status for a refused visitor: an anonymous one may sign in."""
+    user = getattr(request, "user", None)
+    return signed_in if user is not None and user.is_authenticated else 302
 
 
 def _granting_row(request: HttpRequest, storage: B2Storage, rows: Iterable[Model]) -> Model | None:
@@ -85,15 +114,13 @@ def _alias_grants(request: HttpRequest, storage: B2Storage, name: str) -> bool:
     return not references.shares_its_place(storage) and policy.row_allows(storage.access, request, None)
 
 
-def _is_signed_in(request: HttpRequest) -> bool:
-    user = getattr(request, "user", None)
-    return user is not None and user.is_authenticated
-
-
-def _refused(request: HttpRequest) -> HttpResponseBase:
-    if not _is_signed_in(request):
+def _render(request: HttpRequest, status: int) -> HttpResponseBase:
+    if status == 302:
         return _with_refusal_headers(HttpResponseRedirect(_login_url(request)))
-    return _error(request, 403, PermissionDenied("You may not read this file."))
+    # By the project's own handler, which, raised, would not take our headers.
+    exception = PermissionDenied("You may not read this file.") if status == 403 else Http404("There is no such file.")
+    handler: Any = get_resolver(get_urlconf()).resolve_error_handler(status)
+    return _with_refusal_headers(handler(request, exception=exception))
 
 
 def _login_url(request: HttpRequest) -> str:
@@ -102,16 +129,6 @@ def _login_url(request: HttpRequest) -> str:
     query = QueryDict(url.query, mutable=True)
     query[REDIRECT_FIELD_NAME] = request.get_full_path()
     return url._replace(query=query.urlencode(safe="/")).geturl()
-
-
-def _not_found(request: HttpRequest) -> HttpResponseBase:
-    return _error(request, 404, Http404("There is no such file."))
-
-
-def _error(request: HttpRequest, status: int, exception: Exception) -> HttpResponseBase:
-    """Render an error by the project's own handler, which, raised, would not take our headers."""
-    handler: Any = get_resolver(get_urlconf()).resolve_error_handler(status)
-    return _with_refusal_headers(handler(request, exception=exception))
 
 
 def _with_refusal_headers(response: HttpResponseBase) -> HttpResponseBase:

@@ -4,25 +4,24 @@ import copy
 import io
 import pickle
 import re
-import struct
 import tempfile
-import zlib
 
 import pytest
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
-from django.core.files.storage import storages
+from django.core.files.storage import default_storage, storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import models
 from django.test.utils import isolate_apps
 from django.urls import reverse
+from django.utils.crypto import get_random_string
 from PIL import Image
 
 from b2fields import B2FileField, B2ImageField, B2Storage
 from b2fields.exceptions import NotConfigured
-from tests.images import png
+from tests.images import encoded, png, png_that_claims
 from tests.legal.models import (
     AnnualReport,
     Contract,
@@ -92,6 +91,32 @@ def test_a_storage_callable_is_not_called_before_the_storage_is_used():
     field = declare(B2FileField(storage=choose))
     assert calls == []
     assert field.storage.bucket == "chosen"
+
+
+def test_a_storage_callable_is_called_once():
+    field = declare(B2FileField(storage=lambda: B2Storage(bucket=get_random_string(8))))
+    assert field.storage.bucket == field.storage.bucket
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        pytest.param(default_storage, id="passed"),
+        pytest.param(lambda: default_storage, id="returned by a callable"),
+    ],
+)
+def test_the_default_storage_is_what_STORAGES_says_now(settings, storage):
+    field = declare(B2FileField(storage=storage))
+    for bucket in ("before", "after"):
+        default = {"BACKEND": "b2fields.B2Storage", "OPTIONS": {"bucket": bucket}}
+        settings.STORAGES = {**settings.STORAGES, "default": default}
+        assert field.storage.bucket == bucket
+
+
+@pytest.mark.parametrize("kind", [str, list, B2FileField])
+def test_a_class_that_is_no_storage_is_refused_as_FileField_does(kind):
+    with pytest.raises(TypeError, match=r"FileField\.storage must be a subclass/instance of .*Storage"):
+        B2FileField(storage=kind)
 
 
 def test_a_storage_may_be_an_alias_of_STORAGES(settings):
@@ -394,20 +419,6 @@ def test_a_cleared_image_clears_its_dimensions(emulator):
 def form_with(image, name="a.png"):
     form = forms.modelform_factory(Picture, fields=["image"])
     return form({}, {"image": SimpleUploadedFile(name, image)})
-
-
-def encoded(image_format, frames=1):
-    file = io.BytesIO()
-    first, *others = [Image.new("L", (8, 8), number % 256) for number in range(frames)]
-    animation = {"save_all": True, "append_images": others} if others else {}
-    first.save(file, image_format, **animation)
-    return file.getvalue()
-
-
-def png_that_claims(width, height):
-    header = struct.pack(">4sIIBBBBB", b"IHDR", width, height, 8, 2, 0, 0, 0)
-    crc = struct.pack(">I", zlib.crc32(header))
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + crc + png(1, 1)[33:]
 
 
 @pytest.mark.parametrize(

@@ -1,91 +1,23 @@
 """Real servers, ASGI and WSGI: memory, clients that leave, broken bodies, and paths on the wire."""
 
 import hashlib
-import os
 import re
 import socket
-import sqlite3
-import subprocess
-import sys
 import time
-from contextlib import closing
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from http.client import HTTPConnection
 
 import httpx
 import pytest
 
-from tests import emulated
 from tests.serving import GET, connections, opened_by, put
+from tests.serving.servers import Server, settled, until
 from tests.test_names import ODD_PATHS
 
 MEBIBYTE = 1024 * 1024
 LARGE = b"".join(hashlib.sha256(bytes([n])).digest() * (MEBIBYTE // 32) for n in range(40))
-
-
-class Server:
-    """A server process, and the table that its database and the tests share."""
-
-    def __init__(self, kind, database, realm, bucket):
-        environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "tests.serving.settings",
-            "SERVING_DATABASE": str(database),
-            "SERVING_REALM": realm,
-            "SERVING_KEY_ID": emulated.KEY_ID,
-            "SERVING_KEY": emulated.KEY,
-            "SERVING_BUCKET": bucket,
-        }
-        self.kind, self.database = kind, database
-        self.b2_port = int(realm.rpartition(":")[2])
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.serving.run", kind],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-            cwd=Path(__file__).parent.parent,
-        )
-        self.port = int(self.process.stdout.readline())
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=20)
-
-    def hold(self, name, column="cover"):
-        row = dict.fromkeys(("title", "cover", "minutes", "scan", "dossier"), "") | {column: name}
-        with closing(sqlite3.connect(self.database)) as connection, connection:
-            columns, marks = ", ".join(row), ", ".join("?" * len(row))
-            connection.execute(
-                f"INSERT INTO legal_contract ({columns}) VALUES ({marks})",  # noqa: S608
-                list(row.values()),
-            )
-
-    def memory(self):
-        """Return the most bytes of memory that the process ever held."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
-
-    def connections_to_b2(self):
-        return connections(self.process.pid, self.b2_port)
-
-    def raw(self, path, *headers, method="GET"):
-        """Ask for *path* exactly as it is, and return the status and all bytes of the answer."""
-        request = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]
-        with socket.create_connection(("127.0.0.1", self.port), 20) as connection:
-            connection.sendall("\r\n".join(request).encode("latin-1"))
-            answer = b"".join(iter(lambda: connection.recv(65536), b""))
-        return int(answer.split()[1]), answer
-
-    def close(self):
-        self.client.close()
-        self.process.terminate()
-        self.process.wait(10)
-        self.process.stdout.close()
-
-
-def until(condition):
-    """Wait for what a process does in its own time."""
-    end = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < end, "it never came to pass"
-        os.sched_yield()
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +25,7 @@ def served_bucket(emulator_process, b2_api):
     return b2_api.create_bucket("served-by-servers", "allPrivate").name
 
 
-@pytest.fixture(scope="module", params=["asgi", "wsgi"])
+@pytest.fixture(scope="module", params=["asgi", "gunicorn", "wsgi"])
 def running(request, emulator_process, served_bucket, tmp_path_factory):
     database = tmp_path_factory.mktemp(request.param) / "database.sqlite3"
     server = Server(request.param, database, emulator_process.realm, served_bucket)
@@ -101,7 +33,7 @@ def running(request, emulator_process, served_bucket, tmp_path_factory):
     put(emulator_process, served_bucket, "large.bin", LARGE)
     for name in ("small.txt", "large.bin"):
         server.hold(name)
-    assert server.client.get("/b2/legal.contract.cover/small.txt").text == "the file"
+    assert server.client.get(SMALL_URL).text == "the file"
     yield server
     server.close()
 
@@ -115,18 +47,92 @@ def server(running, emulator_process):
 
 
 URL = "/b2/legal.contract.cover/large.bin"
+SMALL_URL = "/b2/legal.contract.cover/small.txt"
+BY_ID = "b2_download_file_by_id"
+
+# For tests that need several connections: others count them, and idle ones would be among them.
+AND_CLOSE = {"headers": {"Connection": "close"}}
+
+only_under = partial(pytest.mark.parametrize, "running", indirect=True)
+
+
+@contextmanager
+def reader(server, url=URL):
+    """Ask for a file through small buffers: else much of it would fit into the kernel's."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        connection.settimeout(20)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(f"GET {url} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        yield connection
+
+
+def digest_of(chunks):
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.digest()
+
+
+LARGE_DIGEST = digest_of([LARGE])
 
 
 def test_a_large_file_arrives_whole_and_in_bounded_memory(server, emulator_process):
-    before = server.memory()
-    digest = hashlib.sha256()
-    with server.client.stream("GET", URL) as response:
+    with (
+        server.assert_memory_grows_less_than(8 * MEBIBYTE),
+        server.client.stream("GET", URL) as response,
+    ):
         assert (response.status_code, response.headers["Content-Length"]) == (200, str(len(LARGE)))
-        for chunk in response.iter_raw():
-            digest.update(chunk)
-    assert digest.digest() == hashlib.sha256(LARGE).digest()
-    assert server.memory() - before < 24 * MEBIBYTE
+        assert digest_of(response.iter_raw()) == LARGE_DIGEST
     assert emulator_process.operations() == [GET]
+
+
+def test_many_downloads_at_once_arrive_whole_and_in_bounded_memory(server, emulator_process):
+    def download(_):
+        with server.client.stream("GET", URL, headers={"Range": f"bytes=0-{10 * MEBIBYTE - 1}"}) as response:
+            return digest_of(response.iter_raw())
+
+    emulator_process.fault(GET, times=30, **AND_CLOSE)
+    with server.assert_memory_grows_less_than(30 * 2 * MEBIBYTE), ThreadPoolExecutor(30) as clients:
+        assert set(clients.map(download, range(30))) == {digest_of([LARGE[: 10 * MEBIBYTE]])}
+    assert emulator_process.operations() == [GET] * 30
+
+
+def test_a_reader_that_stops_reading_stops_the_reading_from_b2(server, emulator_process):
+    def bytes_sent():
+        return emulator_process.requests()[0]["bytes_sent"]
+
+    with reader(server) as slow:
+        # What the kernels' buffers hold is all that leaves B2.
+        slow.recv(1, socket.MSG_PEEK)
+        sent = settled(bytes_sent)
+        assert 0 < sent < len(LARGE) / 2
+        answer = b"".join(iter(lambda: slow.recv(MEBIBYTE), b""))
+    assert digest_of([answer.partition(b"\r\n\r\n")[2]]) == LARGE_DIGEST
+    assert emulator_process.operations() == [GET]
+
+
+@only_under(["asgi"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"delay": 60}, id="before the first byte"),
+        pytest.param({"stall_after": 1000}, id="in the middle"),
+    ],
+)
+def test_downloads_that_b2_lets_wait_hold_up_nobody_else(fault, server, emulator_process):
+    emulator_process.fault(GET, times=40, **fault)
+    emulator_process.fault(BY_ID, times=None, delay=60)
+    emulator_process.fault(GET, **AND_CLOSE)
+    with ExitStack() as readers:
+        for _ in range(40):
+            readers.enter_context(reader(server))
+        # All at once: each gives up after two seconds, and a few at a time would not get there.
+        until(lambda: emulator_process.operations().count(GET) == 40)
+        begun = time.monotonic()
+        assert server.client.get(SMALL_URL).text == "the file"
+        assert time.monotonic() - begun < 1
+    until(lambda: server.connections_to_b2() == 0)
 
 
 def test_a_range_fetches_that_range_alone(server, emulator_process):
@@ -165,24 +171,19 @@ def test_a_client_that_leaves_before_b2_answers_makes_the_server_leave_b2(server
 
 @pytest.mark.parametrize("patience", [1, 200_000], ids=["after a byte", "in the middle"])
 def test_a_client_that_leaves_makes_the_server_leave_b2(patience, server, emulator_process):
-    with socket.socket() as leaving:
-        # Else most of the file would fit into the kernel's buffers.
-        leaving.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-        leaving.settimeout(20)
-        leaving.connect(("127.0.0.1", server.port))
-        leaving.sendall(f"GET {URL} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    with reader(server) as leaving:
         until(lambda: any(r["bytes_sent"] for r in emulator_process.requests()))
         while patience > 0:
             patience -= len(leaving.recv(patience))
     until(lambda: server.connections_to_b2() == 0)
     assert [r["operation"] for r in emulator_process.requests()] == [GET]
     assert emulator_process.requests()[0]["bytes_sent"] < len(LARGE) * 3 / 4
-    assert server.client.get("/b2/legal.contract.cover/small.txt").text == "the file"
+    assert server.client.get(SMALL_URL).text == "the file"
 
 
 def test_a_client_that_leaves_while_b2_is_silent_makes_the_server_leave_in_the_end(server, emulator_process):
     emulator_process.fault(GET, stall_after=MEBIBYTE)
-    emulator_process.fault("b2_download_file_by_id", times=None, cut_after=0)
+    emulator_process.fault(BY_ID, times=None, cut_after=0)
     with socket.create_connection(("127.0.0.1", server.port), 20) as leaving:
         leaving.sendall(f"GET {URL} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         until(lambda: any(r["bytes_sent"] for r in emulator_process.requests()))
@@ -192,18 +193,17 @@ def test_a_client_that_leaves_while_b2_is_silent_makes_the_server_leave_in_the_e
 
 def test_the_database_is_let_go_before_the_file_is_sent(server, emulator_process):
     emulator_process.fault(GET, stall_after=MEBIBYTE)
-    emulator_process.fault("b2_download_file_by_id", times=None, status=503)
+    emulator_process.fault(BY_ID, times=None, status=503)
     with socket.create_connection(("127.0.0.1", server.port), 20) as waiting:
         waiting.sendall(f"GET {URL} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert waiting.recv(12) == b"HTTP/1.1 200"
-        assert str(server.database) not in opened_by(server.process.pid)
+        assert str(server.database) not in opened_by(server.pid)
 
 
 def test_a_body_that_breaks_off_for_good_is_visibly_short(server, emulator_process):
     emulator_process.fault(GET, cut_after=5 * MEBIBYTE)
-    emulator_process.fault("b2_download_file_by_id", times=None, status=503, code="service_unavailable")
-    # Without "close", runserver keeps even a connection whose answer broke off.
-    status, answer = server.raw(URL, "Connection: close")
+    emulator_process.fault(BY_ID, times=None, status=503, code="service_unavailable")
+    status, answer = server.raw(URL)
     headers, _, body = answer.partition(b"\r\n\r\n")
     assert status == 200
     assert f"content-length: {len(LARGE)}".encode() in headers.lower()
@@ -211,11 +211,55 @@ def test_a_body_that_breaks_off_for_good_is_visibly_short(server, emulator_proce
     assert len(body) <= 5 * MEBIBYTE
 
 
+# Of Django's development server, which keeps even a connection whose answer broke off, "close" must be asked.
+@only_under(["asgi", "gunicorn"])
+def test_a_client_that_keeps_its_connection_sees_a_short_body_too(server, emulator_process):
+    emulator_process.fault(GET, cut_after=5 * MEBIBYTE)
+    emulator_process.fault(BY_ID, times=None, status=503, code="service_unavailable")
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+        server.client.get(URL)
+    emulator_process.heal()
+    assert server.client.get(SMALL_URL).text == "the file"
+
+
 def test_a_body_that_breaks_off_is_resumed_unseen(server, emulator_process):
     emulator_process.fault(GET, cut_after=5 * MEBIBYTE)
     response = server.client.get(URL)
-    assert hashlib.sha256(response.content).digest() == hashlib.sha256(LARGE).digest()
-    assert emulator_process.operations() == [GET, "b2_download_file_by_id"]
+    assert digest_of([response.content]) == LARGE_DIGEST
+    assert emulator_process.operations() == [GET, BY_ID]
+
+
+TAG = "the ETag of the file"
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "headers", "status"),
+    [
+        pytest.param("HEAD", URL, {}, 200, id="a HEAD"),
+        pytest.param("HEAD", URL, {"Range": "bytes=5-9"}, 200, id="a HEAD with a range"),
+        pytest.param("HEAD", URL, {"If-None-Match": TAG}, 304, id="a HEAD of what the client has"),
+        pytest.param("HEAD", "/b2/legal.contract.cover/none", {}, 404, id="a HEAD of no file"),
+        pytest.param("HEAD", "/b2l/legal.contract.minutes/none", {}, 302, id="a HEAD of the refused"),
+        pytest.param("GET", URL, {"If-None-Match": TAG}, 304, id="a 304"),
+        pytest.param("GET", URL, {"Range": "bytes=0-9", "If-None-Match": TAG}, 304, id="a 304 with a range"),
+        pytest.param("GET", URL, {"Range": f"bytes={len(LARGE)}-"}, 416, id="a 416"),
+        pytest.param("GET", URL, {"If-Match": '"another"'}, 412, id="a 412"),
+        pytest.param("OPTIONS", URL, {}, 204, id="an OPTIONS"),
+    ],
+)
+def test_an_answer_without_a_body_leaves_the_connection_usable(method, url, headers, status, server):
+    tag = server.client.head(URL).headers["ETag"]
+    headers = {name: tag if value is TAG else value for name, value in headers.items()}
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=20)) as connection:
+        connection.connect()
+        connected = connection.sock
+        for _ in range(3):
+            connection.request(method, url, headers=headers)
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (status, b"")
+            connection.request("GET", SMALL_URL)
+            assert connection.getresponse().read() == b"the file"
+        assert connection.sock is connected
 
 
 def test_trouble_before_the_first_byte_is_a_503(server, emulator_process):
@@ -295,4 +339,15 @@ def test_no_method_changes_anything(method, server, emulator_process):
     assert status in (403, 405)  # the CSRF check of the project comes first for all four
     assert b"the file" not in answer
     assert emulator_process.requests() == []
-    assert server.client.get("/b2/legal.contract.cover/small.txt").text == "the file"
+    assert server.client.get(SMALL_URL).text == "the file"
+
+
+def test_a_forked_worker_opens_connections_of_its_own(emulator_process, served_bucket, tmp_path):
+    with closing(
+        Server("gunicorn", tmp_path / "site.sqlite3", emulator_process.realm, served_bucket)
+    ) as server:
+        server.hold("small.txt")
+        # The parent used the storage before it forked, and has its connection still.
+        assert connections(server.process.pid, server.b2_port) == 1
+        assert server.client.get(SMALL_URL).text == "the file"
+        assert server.connections_to_b2() == 1

@@ -6,6 +6,7 @@ import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.core.exceptions import SuspiciousFileOperation
@@ -432,3 +433,12 @@ def test_settings_are_read_when_used(emulator, make_bucket, settings):
     storage.save("a.txt", ContentFile(b""))
     settings.B2FIELDS_BUCKET = make_bucket()
     assert not storage.exists("a.txt")
+
+
+def test_a_path_is_a_name(storage):
+    path = Path("folder") / "a.txt"
+    assert storage.save(path, ContentFile(b"content")) == "folder/a.txt"
+    with storage.open(path) as file:
+        assert (str(file), file.read()) == ("folder/a.txt", b"content")
+    assert (storage.exists(path), storage.size(path)) == (True, 7)
+    assert storage.listdir(Path()) == (["folder"], [])

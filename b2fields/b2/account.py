@@ -13,6 +13,7 @@ from b2sdk.v3.exception import B2Error, MissingAccountData, Unauthorized
 
 from b2fields.b2.tokens import Tokens
 from b2fields.b2.transport import Http
+from b2fields.b2.watching import WatchedSession
 
 # A failed authorization is not repeated for this many seconds, since each try is a paid request and
 # holds up a visitor: longer where B2 refused the key, shorter where B2 could not be reached.
@@ -195,7 +196,9 @@ class AccountInfo(sdk.UrlPoolAccountInfo):
 def open_api(tokens: Tokens) -> sdk.B2Api:
     """Return an API object that authorizes itself on its first request."""
     # The SDK's clock check sets the locale of the whole process for a moment, on every answer.
-    config = sdk.B2HttpApiConfig(install_clock_skew_hook=False, user_agent_append="b2fields")
+    config = sdk.B2HttpApiConfig(
+        http_session_factory=WatchedSession, install_clock_skew_hook=False, user_agent_append="b2fields"
+    )
     return _Api(AccountInfo(tokens), api_config=config)
 
 

@@ -12,9 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
-from . import charts, emulator, report, servers, storage
+from . import charts, emulator, report, servers, serving, storage
 
-BENCHES = {"emulator": emulator, "storage": storage}
+BENCHES = {"emulator": emulator, "storage": storage, "serving": serving}
 RESULTS = Path(__file__).parent / "results"
 
 

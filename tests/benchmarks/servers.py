@@ -163,20 +163,34 @@ def find_nginx() -> str:
 @contextmanager
 def nginx(root: Path, folder: Path) -> Iterator[Server]:
     """Serve the files under *root* by one nginx process, which keeps what it needs in *folder*."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     configuration = folder / "nginx.conf"
     configuration.write_text(NGINX_CONFIGURATION.format(folder=folder, root=root, port=port))
     command = [find_nginx(), "-e", "stderr", "-p", str(folder), "-c", str(configuration)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with listening(port, command) as server:
+        yield server
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def listening(port: int, command: list[str], **more: str) -> Iterator[Server]:
+    """Run a server that does not tell when it is ready, with *more* in its environment."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(**more), stderr=subprocess.PIPE, text=True
+    )
     with _stopped_at_end(process):
         while True:
             if process.poll() is not None:
-                raise RuntimeError("nginx did not start")
+                raise RuntimeError(f"{' '.join(command)} did not start")
             try:
                 socket.create_connection(("127.0.0.1", port)).close()
             except ConnectionRefusedError:
-                time.sleep(0.01)  # it does not tell when it is ready
+                time.sleep(0.01)
             else:
                 break
         yield Server(process, port)

@@ -159,3 +159,10 @@ class Testimony(models.Model):
 
 class Hearing(Testimony):
     pass
+
+
+class Recording(models.Model):
+    """Files that the visitor fetches from B2, and files that this site sends whatever the setting says."""
+
+    video = B2FileField(delivery="redirect", blank=True)
+    transcript = B2FileField(delivery="proxy", blank=True)

@@ -1,12 +1,16 @@
 """Django REST framework over B2: serializers as ModelSerializer makes them of our fields."""
 
+import io
+
 import pytest
+from django import forms
 from django.core.files.uploadedfile import SimpleUploadedFile
+from PIL import Image, ImageFile
 from rest_framework import serializers
 from rest_framework.test import APIClient
 
 from b2fields import B2Storage
-from tests.images import png
+from tests.images import encoded, png, png_that_claims
 from tests.libraries.models import Exhibit
 from tests.libraries.urls import ExhibitSerializer
 
@@ -26,11 +30,9 @@ def upload(name, content):
 
 def test_the_serializer_fields_are_those_of_django_fields():
     fields = ExhibitSerializer().get_fields()
-    assert {name: type(field) for name, field in fields.items()} == {
-        "image": serializers.ImageField,
-        "poster": serializers.ImageField,
-        "paper": serializers.FileField,
-    }
+    assert isinstance(fields["image"], serializers.ImageField)
+    assert isinstance(fields["poster"], serializers.ImageField)
+    assert type(fields["paper"]) is serializers.FileField
 
 
 def test_an_upload_is_stored_and_its_url_is_in_the_answer(api, client, emulator):
@@ -103,6 +105,70 @@ def test_what_is_no_image_is_refused_and_not_uploaded(api, emulator):
     assert response.status_code == 400
     assert "image" in response.json()
     assert operations == []
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The classes of the images that Pillow decodes."""
+    classes = []
+    load = ImageFile.ImageFile.load
+
+    def recorded(self):
+        classes.append(type(self).__name__)
+        return load(self)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", recorded)
+    return classes
+
+
+def ico():
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "ICO")
+    return file.getvalue()
+
+
+def test_django_alone_decodes_an_icon_when_it_opens_it(decoded):
+    forms.ImageField().clean(upload("a.png", ico()))
+    assert decoded
+
+
+@pytest.mark.parametrize(
+    ("image", "complaint"),
+    [
+        pytest.param(ico(), "valid image", id="an icon that is named .png, which opening decodes"),
+        pytest.param(encoded("TIFF"), "valid image", id="a TIFF that is named .png"),
+        pytest.param(png_that_claims(30_000, 30_000), "image", id="an image of 900 million pixels"),
+        pytest.param(png_that_claims(10_000, 9_000), "image", id="an image a little over the limit"),
+        pytest.param(encoded("GIF", frames=1200), "more than 1000 frames", id="an endless animation"),
+    ],
+)
+def test_a_bomb_is_refused_before_anything_decodes_it(api, emulator, decoded, image, complaint):
+    decoded.clear()
+    with emulator.counted() as operations:
+        response = api.post("/api/exhibits/", {"image": upload("a.png", image)})
+    assert response.status_code == 400
+    assert complaint in str(response.json()["image"])
+    assert operations == []
+    assert decoded == []
+
+
+@pytest.mark.parametrize("field", ["image", "paper"])
+@pytest.mark.parametrize("size", [100_001, 3_000_000], ids=["in memory", "on disk"])
+def test_what_is_larger_than_the_setting_is_refused_and_not_uploaded(api, emulator, settings, field, size):
+    settings.B2FIELDS_MAX_SIZE = 100_000
+    with emulator.counted() as operations:
+        response = api.post("/api/exhibits/", {field: upload("a.png", b"x" * size)})
+    assert response.status_code == 400
+    assert response.json() == {field: ["The file is too large: at most 97.7\xa0KB."]}
+    assert operations == []
+
+
+def test_a_field_that_a_serializer_declares_may_take_the_checks_of_the_models(api, emulator):
+    class Declared(serializers.Serializer):
+        file = serializers.FileField(validators=Exhibit._meta.get_field("image").validators)
+
+    assert not Declared(data={"file": upload("a.png", ico())}).is_valid()
+    assert Declared(data={"file": upload("a.png", png(2, 2))}).is_valid()
 
 
 def test_a_name_as_text_is_no_upload(api, emulator):

@@ -106,12 +106,17 @@ def opened_by(pid):
     return names
 
 
-def connections(pid, port):
-    """Count the connections to a port of this machine that a process holds open."""
+def sockets(pid, port):
+    """Return the connections to a port of this machine that a process holds open."""
     held = set(opened_by(pid))
-    count = 0
+    found = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, _, remote, state, *rest = line.split()
         established = state == "01" and int(remote.rpartition(":")[2], 16) == port
-        count += established and f"socket:[{rest[5]}]" in held
-    return count
+        if established and (socket := f"socket:[{rest[5]}]") in held:
+            found.add(socket)
+    return found
+
+
+def connections(pid, port):
+    return len(sockets(pid, port))

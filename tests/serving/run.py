@@ -1,4 +1,4 @@
-"""Serve the test project on a free port, and print it: ``python -m tests.serving.run asgi|wsgi``."""
+"""Serve the test project on a free port, and print it: ``python -m tests.serving.run asgi|gunicorn|wsgi``."""
 
 import os
 import socket
@@ -14,6 +14,23 @@ def serve_asgi(bound):
     from django.core.asgi import get_asgi_application
 
     uvicorn.Server(uvicorn.Config(get_asgi_application(), log_level="critical", lifespan="off")).run([bound])
+
+
+def serve_gunicorn(bound):
+    from gunicorn.app import wsgiapp
+
+    from b2fields import B2Storage
+
+    # A connection of the parent's, which the worker that it forks must leave alone.
+    B2Storage().exists("nothing")
+    sys.argv[1:] = [
+        *("--bind", f"fd://{bound.fileno()}", "--preload", "--worker-class", "gthread", "--threads", "8"),
+        # It would be a file of the user's, one for all servers at once.
+        "--no-control-socket",
+        *("--graceful-timeout", "1", "--log-level", "critical"),
+        "django.core.wsgi:get_wsgi_application()",
+    ]
+    wsgiapp.run()
 
 
 def serve_wsgi(bound):
@@ -38,4 +55,4 @@ if __name__ == "__main__":
     connections.close_all()
     listening = socket.create_server(("127.0.0.1", 0))
     print(listening.getsockname()[1], flush=True)
-    {"asgi": serve_asgi, "wsgi": serve_wsgi}[sys.argv[1]](listening)
+    {"asgi": serve_asgi, "gunicorn": serve_gunicorn, "wsgi": serve_wsgi}[sys.argv[1]](listening)

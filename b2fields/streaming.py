@@ -1,0 +1,102 @@
+"""A download as the body of a response: in bounded memory, under WSGI and under ASGI."""
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Self
+
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.db import connections
+from django.http import StreamingHttpResponse
+
+from b2fields import logs
+from b2fields.download import Download
+from b2fields.exceptions import B2FieldsError
+from b2fields.logs import Delivery
+
+# Under ASGI each read that waits for B2 has a thread, for as long as it waits. The event loop's own
+# threads are a few more than there are cores: that many stalled downloads would stop all others.
+_THREADS = 256
+
+_threads: ThreadPoolExecutor
+
+
+def _make_threads() -> None:
+    global _threads
+    _threads = ThreadPoolExecutor(_THREADS, "b2fields-read")  # none is started before it is needed
+
+
+_make_threads()
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_make_threads)
+
+
+def stream(delivery: Delivery, download: Download) -> StreamingHttpResponse:
+    """Return a response that sends the download, and closes it when the client has it or is gone."""
+    _release_database()
+    # Django drains a sync iterator into memory under ASGI, and an async one under WSGI.
+    kind = _AsyncBody if isinstance(delivery.request, ASGIRequest) else _Body
+    return StreamingHttpResponse(kind(delivery, download))
+
+
+def _release_database() -> None:
+    """Close the connections that decided on access: a slow client would hold them for hours.
+
+    Called before the headers are sent, and again before the body: a middleware may have opened one
+    anew, and with ATOMIC_REQUESTS the first call comes too early.
+    """
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+class _Body:
+    """The bytes of a download.
+
+    Not a generator: closing one that was never begun would leave B2's answer open.
+    """
+
+    def __init__(self, delivery: Delivery, download: Download) -> None:
+        self._delivery, self._download = delivery, download
+        self._has_begun = False
+
+    def _read(self) -> bytes:
+        try:
+            return self._download.read()
+        except B2FieldsError as error:
+            # Raised on: the server breaks the connection, so that the client sees a short body.
+            logs.broke_off(self._delivery, 200, error)
+            raise
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        if not self._has_begun:
+            self._has_begun = True
+            _release_database()
+        if data := self._read():
+            return data
+        raise StopIteration
+
+    def close(self) -> None:
+        self._download.close()
+
+
+class _AsyncBody(_Body):
+    """The same for an event loop, which each wait for B2 leaves free."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._has_begun:
+            self._has_begun = True
+            # In the thread of the view, whose connections they are.
+            await sync_to_async(_release_database)()
+        if data := await asyncio.get_running_loop().run_in_executor(_threads, self._read):
+            return data
+        raise StopAsyncIteration
+
+    __iter__ = None  # type: ignore[assignment]
