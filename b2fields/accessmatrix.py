@@ -121,7 +121,7 @@ def _wrong_answers(
         level = field.b2_storage.level
         listed = may_read.get(field.name)
         grants = _grants(field, row, user) if listed is None else visitor in listed
-        yield from _judge(client, field, level, name, visitor, {SERVED} if grants else _refusal(level, user))
+        yield from _judge(client, field, level, name, visitor, {SERVED} if grants else _refusal(field, user))
         for other_level in sorted(set(policy.LEVELS) - {level}):
             yield from _judge(client, field, other_level, name, visitor, {NOT_FOUND})
         for other, of_nothing in others.items():
@@ -138,12 +138,14 @@ def _grants(field: B2FileField, row: models.Model, user: Any) -> bool:
     return policy.level_allows(storage.level, request) and policy.row_allows(storage.access, request, row)
 
 
-def _refusal(level: str, user: Any) -> set[str]:
+def _refusal(field: B2FileField, user: Any) -> set[str]:
+    storage = field.b2_storage
+    level, to_anonymous = storage.level, TO_LOGIN if storage.anonymous == 302 else NOT_FOUND
     if user is None:
-        return {TO_LOGIN}
+        return {to_anonymous}
     refused = {FORBIDDEN} if level in ("login", "staff") else {NOT_FOUND}
     # Most backends take an inactive user for an anonymous one.
-    return refused if getattr(user, "is_active", True) else refused | {TO_LOGIN}
+    return refused if getattr(user, "is_active", True) else refused | {to_anonymous}
 
 
 def _judge(

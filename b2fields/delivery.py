@@ -24,9 +24,7 @@ ACCEL_RANGE = "X-B2fields-Range"
 _ACCEL_SECONDS = 60
 
 
-def deliver(
-    delivery: Delivery, storage: B2Storage, of_row: FileMetadata | None = None
-) -> HttpResponseBase:
+def deliver(delivery: Delivery, storage: B2Storage, of_row: FileMetadata | None = None) -> HttpResponseBase:
     """Answer with the file, or the way to it, or 304. Raises FileMissing; other trouble with B2 becomes 503.
 
     *of_row* is what the row keeps of the file, which needs neither B2 nor the cache.
@@ -176,9 +174,7 @@ def _range(request: HttpRequest, known: FileMetadata | None) -> http.ByteRange |
     return http.parse_range(header, known.size if known else http.MAX_FILE_SIZE)
 
 
-def _unsatisfiable(
-    delivery: Delivery, storage: B2Storage, known: FileMetadata | None
-) -> HttpResponseBase:
+def _unsatisfiable(delivery: Delivery, storage: B2Storage, known: FileMetadata | None) -> HttpResponseBase:
     request = delivery.request
     current = storage.look_up(delivery.name)
     if known and known.file_id != current.file_id:

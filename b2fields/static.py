@@ -59,7 +59,7 @@ class B2StaticStorage(B2Storage):
         if options.get("access", "public") != "public":
             options = {}  # A debug page shows the variables of this frame, and the key is not for it.
             raise NotConfigured(f'{type(self).__name__} takes no access but "public".')
-        super().__init__(**{"access": "public", "overwrite": True, **options})
+        super().__init__(**{"access": "public", "overwrite": True, "max_size": None, **options})
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         name = names.exact(name)

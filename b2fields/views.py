@@ -71,7 +71,7 @@ def _granted(asked: Delivery) -> tuple[B2Storage, FileMetadata | None]:
     if storage is None or storage.level != level:
         raise _Refusal(404, "no such field or alias has this access")
     if not policy.level_allows(level, request):
-        raise _Refusal(_outcome(request, 403), "the visitor lacks the level")
+        raise _Refusal(_outcome(request, storage, 403), "the visitor lacks the level")
 
     known = None
     if field:
@@ -81,7 +81,7 @@ def _granted(asked: Delivery) -> tuple[B2Storage, FileMetadata | None]:
     else:
         may_read = _alias_grants(request, storage, name)
     # Of a callable's refusal a signed-in visitor must not learn whether there is a row.
-    status = _outcome(request, 404) if level == "object" else 404
+    status = _outcome(request, storage, 404) if level == "object" else 404
     if not may_read:
         raise _Refusal(status, "no row that grants it has this name")
     if references.is_held_by_stricter(storage, name, field):
@@ -89,10 +89,10 @@ def _granted(asked: Delivery) -> tuple[B2Storage, FileMetadata | None]:
     return storage, known
 
 
-def _outcome(request: HttpRequest, signed_in: int) -> int:
-    """Return the status for a refused visitor: an anonymous one may sign in."""
+def _outcome(request: HttpRequest, storage: B2Storage, signed_in: int) -> int:
+    """Return the status for a refused visitor: an anonymous one may sign in, unless the project says 404."""
     user = getattr(request, "user", None)
-    return signed_in if user is not None and user.is_authenticated else 302
+    return signed_in if user is not None and user.is_authenticated else storage.anonymous
 
 
 def _granting_row(request: HttpRequest, storage: B2Storage, rows: Iterable[Model]) -> Model | None:
@@ -118,7 +118,8 @@ def _render(request: HttpRequest, status: int) -> HttpResponseBase:
     if status == 302:
         return _with_refusal_headers(HttpResponseRedirect(_login_url(request)))
     # By the project's own handler, which, raised, would not take our headers.
-    exception = PermissionDenied("You may not read this file.") if status == 403 else Http404("There is no such file.")
+    forbidden, not_found = PermissionDenied("You may not read this file."), Http404("There is no such file.")
+    exception = forbidden if status == 403 else not_found
     handler: Any = get_resolver(get_urlconf()).resolve_error_handler(status)
     return _with_refusal_headers(handler(request, exception=exception))
 

@@ -155,7 +155,7 @@ def test_a_refused_visitor_costs_nothing(server, emulator_process):
     server.hold("private.txt", "minutes")
     response = server.client.get("/b2l/legal.contract.minutes/private.txt")
     assert response.status_code == 302
-    assert response.headers["Location"] == "/accounts/login/?next=/b2l/legal.contract.minutes/private.txt"
+    assert response.headers["Location"] == "/admin/login/?next=/b2l/legal.contract.minutes/private.txt"
     assert response.headers["Cache-Control"] == "private, no-store"
     assert emulator_process.requests() == []
 

@@ -8,6 +8,8 @@ from django.test.utils import isolate_apps
 from b2fields import B2FileField, B2Storage
 from b2fields.exceptions import NotConfigured
 from b2fields.http import CSP, Serving
+from b2fields.testing import assert_access_matrix
+from tests.legal.models import Report
 from tests.serving import body_of, hold, path_of, put, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -316,3 +318,20 @@ def test_anonymous_visitors_get_no_other_status(settings, value):
         B2Storage().anonymous  # noqa: B018
     (error,) = [error for error in run_checks() if error.id == "b2fields.E027"]
     assert error.hint
+
+
+@pytest.mark.parametrize("level", PRIVATE)
+def test_with_404_an_anonymous_visitor_is_told_nothing(level, settings, emulator, bucket):
+    settings.B2FIELDS_ANONYMOUS = 404
+    put(emulator, bucket, "a.txt")
+    hold(FIELDS[level], "a.txt")
+    held, missing = (signed_in().get(path_of(FIELDS[level], name)) for name in ("a.txt", "none.txt"))
+    assert held.status_code == missing.status_code == 404
+    assert "Location" not in held.headers
+    assert held.content == missing.content
+
+
+def test_with_404_a_signed_in_visitor_is_answered_as_ever(settings, visitors, emulator):
+    settings.B2FIELDS_ANONYMOUS = 404
+    assert signed_in(visitors["member"]).get(path_of(FIELDS["staff"], "a.txt")).status_code == 403
+    assert_access_matrix(Report)

@@ -180,9 +180,7 @@ def free_port() -> int:
 @contextmanager
 def listening(port: int, command: list[str], **more: str) -> Iterator[Server]:
     """Run a server that does not tell when it is ready, with *more* in its environment."""
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment(**more), stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(**more), stderr=subprocess.PIPE, text=True)
     with _stopped_at_end(process):
         while True:
             if process.poll() is not None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import repeat
@@ -22,8 +22,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from ..emulator.clients import KEY, ROOT, Native, sha1
-from . import servers
+from ..emulator.clients import ROOT, Native, sha1
+from . import front, servers
 from .emulator import BLOCK, BLOCKS, MEBIBYTE, sha1_of_blocks
 from .load import request
 from .measure import Finding, Section, in_turns
@@ -35,6 +35,7 @@ PACKAGES = ("django", "b2sdk", "gunicorn", "uvicorn", "django-backblaze-b2")
 VIEWS = OURS, FLOOR, PEER = "b2fields", "floor", "django-backblaze-b2"
 CURL, B2 = "curl from B2", "B2 itself"
 BUCKET = "benchmarks"
+CAPABILITIES = ("listBuckets", "listFiles", "readFiles", "writeFiles", "deleteFiles", "shareFiles")
 LATENCY = 0.05
 ROUNDS = 7
 
@@ -67,14 +68,19 @@ def bench(folder: Path) -> Iterator[Section]:
     with ExitStack() as stack:
         bucket = ("--bucket", f"{BUCKET}:allPrivate")
         emulator = stack.enter_context(servers.emulator(folder / "data", "--control", *bucket))
-        token = store_files(emulator)
-        place = Place(emulator.url, *KEY, BUCKET, BUCKET, str(folder))
+        native = Native(emulator.url)
+        stack.callback(native.http.close)
+        store_files(native)
+        # As a site has one: links of a master key are not signed without asking B2.
+        key = native.create_key(*CAPABILITIES)
+        place = Place(emulator.url, *key, BUCKET, BUCKET, str(folder))
         cookie = prepare(place, [LARGE, *SIZES])
         sites = {
             (name, kind): stack.enter_context(site(kind, path, place, cookie))
             for (name, kind), path in PATHS.items()
         }
-        bench = Bench(Site(emulator, f"/file/{BUCKET}/", {"authorization": token}), sites)
+        b2 = Site(emulator, f"/file/{BUCKET}/", {"authorization": native.token})
+        bench = Bench(b2, sites)
         for each in sites.values():
             for name in SIZES:
                 each.ask(name)
@@ -83,10 +89,13 @@ def bench(folder: Path) -> Iterator[Section]:
         yield first_byte(bench)
         yield small_file(bench)
         yield slow_readers(bench.sites[OURS, UVICORN])
+        behind = stack.enter_context(site(GUNICORN, PATHS[OURS, GUNICORN], place, cookie, "accel"))
+        yield by_nginx(*stack.enter_context(front.nginx(behind, b2, folder)))
 
 
 def check_tools() -> None:
     """Raise ToolMissing unless everything that is compared with is installed."""
+    servers.find_nginx()
     if shutil.which("curl") is None:
         raise servers.ToolMissing("curl is missing, with which downloads are compared: apt install curl")
     try:
@@ -98,21 +107,17 @@ def check_tools() -> None:
         ) from None
 
 
-def store_files(emulator: servers.Server) -> str:
-    """Store what is downloaded, and return the account's token."""
-    native = Native(emulator.url)
-    with closing(native.http):
-        (bucket,) = native.account_call("b2_list_buckets", bucketName=BUCKET)["buckets"]
-        for name in SIZES:
-            native.upload(bucket["bucketId"], name, content(name))
-        native.upload(
-            bucket["bucketId"],
-            LARGE,
-            repeat(BLOCK, BLOCKS),
-            content_length=str(BLOCKS * MEBIBYTE),
-            x_bz_content_sha1=sha1_of_blocks(BLOCKS),
-        )
-        return str(native.token)
+def store_files(native: Native) -> None:
+    (bucket,) = native.account_call("b2_list_buckets", bucketName=BUCKET)["buckets"]
+    for name in SIZES:
+        native.upload(bucket["bucketId"], name, content(name))
+    native.upload(
+        bucket["bucketId"],
+        LARGE,
+        repeat(BLOCK, BLOCKS),
+        content_length=str(BLOCKS * MEBIBYTE),
+        x_bz_content_sha1=sha1_of_blocks(BLOCKS),
+    )
 
 
 def content(name: str) -> bytes:
@@ -185,7 +190,12 @@ def large_file(bench: Bench) -> Section:
         runs = {name: [getattr(each, figure) for each in taken.get((name, kind), ())] for name in VIEWS}
         beside = {PEER: runs[PEER]} | ({CURL: by_curl} if unit == "MB/s" else {})
         return Finding(
-            what=f"{kind}: {what}", unit=unit, runs=runs[OURS], yardstick=runs[FLOOR], beside=beside, **targets
+            what=f"{kind}: {what}",
+            unit=unit,
+            runs=runs[OURS],
+            yardstick=runs[FLOOR],
+            beside=beside,
+            **targets,
         )
 
     findings = []
@@ -257,18 +267,22 @@ def small_file(bench: Bench) -> Section:
         for site in bench.sites.values():
             together(site)  # a connection to B2 for each, which a site has after a while
         measures = [partial(each, site) for site in bench.sites.values() for each in (alone, together)]
-        taken = in_turns(ROUNDS, *measures)
+        *taken, by_b2 = in_turns(ROUNDS, *measures, partial(alone, bench.b2))
     one = dict(zip(bench.sites, taken[::2], strict=True))
     many = dict(zip(bench.sites, taken[1::2], strict=True))
     times = {key: [m / o for m, o in zip(many[key], one[key], strict=True)] for key in bench.sites}
 
-    def find(what: str, unit: str, runs: dict[tuple[str, str], list[float]], **targets: float) -> list[Finding]:
+    def find(
+        what: str, unit: str, runs: dict[tuple[str, str], list[float]], **targets: float
+    ) -> list[Finding]:
+        beside_all = {B2: by_b2} if runs is one else {}
         return [
             Finding(
                 what=f"{kind}: {what}",
                 unit=unit,
                 runs=runs[OURS, kind],
-                beside={name: runs[name, kind] for name in (FLOOR, PEER) if (name, kind) in runs},
+                beside={name: runs[name, kind] for name in (FLOOR, PEER) if (name, kind) in runs}
+                | beside_all,
                 **targets,
             )
             for kind in KINDS
@@ -308,7 +322,9 @@ def slow_readers(site: Site) -> Section:
         complete.append(read.count([SIZES[MEDIUM], sha1(content(MEDIUM))]))
         growths.append(used[0].growth_mebibytes / READERS)
     findings = [
-        Finding(what="complete, with the right SHA-1", unit="", runs=complete, at_least=READERS, at_most=READERS),
+        Finding(
+            what="complete, with the right SHA-1", unit="", runs=complete, at_least=READERS, at_most=READERS
+        ),
         Finding(what="GET of 1 KB meanwhile", unit="ms", runs=gets[1], yardstick=gets[0], ratio_at_most=3),
         Finding(what="304 meanwhile", unit="ms", runs=unchanged[1], yardstick=unchanged[0], ratio_at_most=3),
     ]
@@ -330,3 +346,19 @@ def reading(site: Site) -> Iterator["subprocess.Popen[str]"]:
             yield process
         finally:
             process.kill()
+
+
+def by_nginx(ours: Site, straight: Site) -> Section:
+    """Have nginx fetch the large file from B2, because the site says so and because it always does."""
+
+    def speed(site: Site) -> float:
+        traffic = site.load(LARGE)
+        if traffic.body_bytes != BLOCKS * MEBIBYTE:
+            raise RuntimeError(f"{traffic.body_bytes} bytes came by nginx")
+        return traffic.body_bytes / traffic.seconds / 1e6
+
+    for each in (ours, straight):
+        each.ask(SMALL)
+    runs, yardstick = in_turns(ROUNDS, partial(speed, ours), partial(speed, straight))
+    finding = Finding(what="throughput", unit="MB/s", runs=runs, yardstick=yardstick, ratio_at_least=0.9)
+    return Section("download of 1 GiB by nginx", [finding], "nginx without us", "accel")

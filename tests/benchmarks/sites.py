@@ -97,11 +97,12 @@ def _ask(connection: HTTPConnection, method: str, path: str, headers: dict[str, 
 
 
 @contextmanager
-def site(kind: str, path: str, place: Place, cookie: str) -> Iterator[Site]:
+def site(kind: str, path: str, place: Place, cookie: str, delivery: str = "proxy") -> Iterator[Site]:
     """Run the site in a process of its own, by the server of this kind."""
     port = servers.free_port()
     command = COMMANDS[kind].format(port=port, threads=THREADS).split()
-    with servers.listening(port, [sys.executable, "-m", *command], **_environment(place)) as server:
+    more = _environment(place, delivery)
+    with servers.listening(port, [sys.executable, "-m", *command], **more) as server:
         yield Site(server, path, {"cookie": cookie})
 
 
@@ -109,10 +110,19 @@ def prepare(place: Place, names: list[str]) -> str:
     """Make the database of all sites, with a row for each file; return the cookie of a signed-in user."""
     command = [sys.executable, "-m", "tests.benchmarks.site.prepare", *names]
     process = subprocess.run(
-        command, cwd=ROOT, env=environment(**_environment(place)), check=True, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=environment(**_environment(place)),
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     return f"sessionid={process.stdout.strip()}"
 
 
-def _environment(place: Place) -> dict[str, str]:
-    return {"DJANGO_SETTINGS_MODULE": "tests.benchmarks.site.settings", "BENCHMARK_PLACE": json.dumps(place)}
+def _environment(place: Place, delivery: str = "proxy") -> dict[str, str]:
+    return {
+        "DJANGO_SETTINGS_MODULE": "tests.benchmarks.site.settings",
+        "BENCHMARK_PLACE": json.dumps(place),
+        "BENCHMARK_DELIVERY": delivery,
+    }

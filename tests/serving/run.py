@@ -51,7 +51,10 @@ def serve_wsgi(bound):
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.serving.settings")
     django.setup()
+    from django.contrib.auth.models import User
+
     call_command("migrate", run_syncdb=True, verbosity=0)
+    User.objects.create_superuser("admin", password="admin")
     connections.close_all()
     listening = socket.create_server(("127.0.0.1", 0))
     print(listening.getsockname()[1], flush=True)

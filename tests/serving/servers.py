@@ -16,6 +16,12 @@ from tests import emulated
 from tests.serving import sockets
 
 
+_EMPTY_ROWS = {
+    "legal_contract": dict.fromkeys(("title", "cover", "minutes", "scan", "dossier"), ""),
+    "legal_exhibit": dict.fromkeys(("title", "scan", "photo"), "") | {"photo_info": "{}"},
+}
+
+
 class Server:
     """A server process, and the table that its database and the tests share."""
 
@@ -43,12 +49,13 @@ class Server:
         self.port = int(self.process.stdout.readline())
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=20)
 
-    def hold(self, name, column="cover"):
-        row = dict.fromkeys(("title", "cover", "minutes", "scan", "dossier"), "") | {column: name}
+    def hold(self, name, column="cover", table="legal_contract"):
+        """Make a row whose field is this name."""
+        row = _EMPTY_ROWS[table] | {column: name}
         with closing(sqlite3.connect(self.database)) as connection, connection:
             columns, marks = ", ".join(row), ", ".join("?" * len(row))
             connection.execute(
-                f"INSERT INTO legal_contract ({columns}) VALUES ({marks})",  # noqa: S608
+                f"INSERT INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608
                 list(row.values()),
             )
 

@@ -3,8 +3,12 @@
 import os
 
 from tests.settings import *  # noqa: F403
+from tests.settings import MIDDLEWARE as USUAL
 
+# It must leave files alone.
+MIDDLEWARE = ["django.middleware.gzip.GZipMiddleware", *USUAL]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["SERVING_DATABASE"]}}
+LOGIN_URL = "/admin/login/"
 MIGRATION_MODULES = dict.fromkeys(["admin", "auth", "contenttypes", "sessions"])
 B2FIELDS_REALM = os.environ["SERVING_REALM"]
 B2FIELDS_APPLICATION_KEY_ID = os.environ["SERVING_KEY_ID"]

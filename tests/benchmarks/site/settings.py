@@ -1,6 +1,6 @@
 """A project as startproject makes one, with a file field of ours, the floor's views and those of a peer.
 
-BENCHMARK_PLACE tells where it stores: a ``Place`` as JSON.
+BENCHMARK_PLACE tells where it stores, as the JSON of a ``Place``; BENCHMARK_DELIVERY, how b2fields delivers.
 """
 
 import json
@@ -35,6 +35,9 @@ CACHES = {
     for alias in ("default", "django-backblaze-b2")
 }
 
+# That the peer answers HEAD with a body too.
+LOGGING = {"version": 1, "loggers": {"gunicorn.http.wsgi": {"level": "ERROR"}}}
+
 # For tests.benchmarks.papers
 FIELDS = ("b2fields.B2FileField", "b2fields.B2ImageField")
 FILE_OPTIONS: dict[str, str] = {}
@@ -43,6 +46,7 @@ B2FIELDS_REALM = PLACE.url
 B2FIELDS_APPLICATION_KEY_ID = PLACE.key_id
 B2FIELDS_APPLICATION_KEY = PLACE.key
 B2FIELDS_BUCKET = PLACE.bucket
+B2FIELDS_DELIVERY = os.environ["BENCHMARK_DELIVERY"]
 BACKBLAZE_CONFIG = {
     "realm": PLACE.url,
     "application_key_id": PLACE.key_id,

@@ -13,8 +13,8 @@ def usage(request: HttpRequest) -> JsonResponse:
 
     Memory is 0 where the system does not tell.
     """
-    gc.collect()
     taken = resource.getrusage(resource.RUSAGE_SELF)
+    gc.collect()
     resident, peak = (status(key) / 1024 if MEMORY_IS_TOLD else 0 for key in ("VmRSS", "VmHWM"))
     if MEMORY_IS_TOLD:
         PROCESS.joinpath("clear_refs").write_text("5")
