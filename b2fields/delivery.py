@@ -151,7 +151,7 @@ _MODES = {"proxy": _proxy, "redirect": _redirect, "accel": _accel}
 
 
 def _known(delivery: Delivery, storage: B2Storage, of_row: FileMetadata | None) -> FileMetadata | None:
-    """Return what is known of the file without B2: by its row, unless the request refutes it, or the cache."""
+    """Return what the row, unless the request refutes it, or the cache knows of the file."""
     if of_row and not conditions.refute(delivery.request, of_row):
         return of_row
     return storage.known_metadata(delivery.name)

@@ -2,10 +2,13 @@
 
 import hashlib
 import threading
+import time
 from typing import NoReturn, Protocol
 
+from django.conf import settings
+
 from b2fields.b2 import Client
-from b2fields.exceptions import B2FieldsError, DamagedFile
+from b2fields.exceptions import B2FieldsError, B2TimedOut, DamagedFile
 
 # Bytes that one read asks of the network; a download holds a small multiple of it in memory.
 CHUNK = 128 * 1024
@@ -99,13 +102,15 @@ class Download:
                 self._response.close()
 
     def _read_or_resume(self, wanted: int) -> bytes:
-        from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+        begun = time.monotonic()
         while True:
+            trouble: Exception | None = None
             try:
                 data: bytes = self._response.raw.read(wanted, decode_content=False)
-            except (OSError, HTTPError):
-                data = b""
+            except (OSError, HTTPError) as error:
+                data, trouble = b"", error
             if data:
                 return data
             self._response.close()
@@ -115,21 +120,33 @@ class Download:
                 self._resumptions = 0
             self._resumptions += 1
             self._resumed_at = self.position
+            seconds_left = settings.B2FIELDS_DEADLINE - (time.monotonic() - begun)
+            if seconds_left <= 0 or (
+                self._resumptions > _RESUMPTIONS and isinstance(trouble, ReadTimeoutError)
+            ):
+                self._timed_out()
             if self._resumptions > _RESUMPTIONS:
                 self._damaged(f"only up to byte {self.position} of {self.extent.total}")
-            self._resume()
+            self._resume(seconds_left)
 
-    def _resume(self) -> None:
+    def _resume(self, seconds: float) -> None:
         # The same version by its id: the name may have a newer one by now.
         try:
             answer = self._client.get(
-                self._bucket, self._name, self.position, self.extent.last, self.metadata.file_id
+                self._bucket, self._name, self.position, self.extent.last, self.metadata.file_id, seconds
             )
         except B2FieldsError:
             return
         if answer is None or answer.extent[:2] != (self.position, self.extent.last):
             self._damaged("with other bytes than were asked for")
         self._response = answer.response
+
+    def _timed_out(self) -> NoReturn:
+        self.close()
+        raise B2TimedOut(
+            f"B2 sent {self._name!r} of bucket {self._bucket!r} only up to byte {self.position} of "
+            f"{self.extent.total} in time (B2FIELDS_READ_TIMEOUT, B2FIELDS_DEADLINE). Try again later."
+        )
 
     def _damaged(self, how: str) -> NoReturn:
         self.close()

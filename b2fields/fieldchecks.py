@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping
 from functools import partial
 from types import MethodType
 from typing import TYPE_CHECKING
 
 from django.core.checks import CheckMessage, Error
-from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
+from django.core.exceptions import AppRegistryNotReady, FieldDoesNotExist, ImproperlyConfigured
 from django.db import models
 from django.db.migrations.serializer import serializer_factory
 
 from b2fields import policy
+from b2fields.exceptions import NotConfigured
 
 if TYPE_CHECKING:
     from b2fields.fields import B2FileField
+
+_NAMEABLE = (
+    "Use a function at the top level of a module, no lambda and no method of an instance; or an instance of "
+    "a class that is @deconstructible, such as has_perm()."
+)
 
 
 def check(field: B2FileField) -> list[CheckMessage]:
@@ -96,16 +103,30 @@ def _check_info_field(field: B2FileField) -> Iterator[CheckMessage]:
 def _check_migrations_can_name(field: B2FileField) -> Iterator[CheckMessage]:
     if field.access is not None and not policy.is_valid(field.access):
         return
-    for argument in ("access", "metadata"):
-        declared: object = getattr(field, argument)
+    for argument, declared in _declared(field).items():
         if not _can_be_named(declared):
             yield Error(
                 f"'{argument}' is {declared!r}, which a migration cannot name.",
-                hint="Use a function at the top level of a module, no lambda and no method of an instance; "
-                "or an instance of a class that is @deconstructible, such as has_perm().",
+                hint=_NAMEABLE,
                 obj=field,
                 id="b2fields.E014",
             )
+
+
+def refuse_unnameable(field: B2FileField) -> None:
+    """Raise NotConfigured for a callable that no migration can name: makemigrations would, but later."""
+    if field.access is not None and not policy.is_valid(field.access):
+        return  # That is for the check to tell.
+    for argument, declared in _declared(field).items():
+        if callable(declared) and not _can_be_named(declared):
+            raise NotConfigured(
+                f"{field.label} has {argument}={declared!r}, which a migration cannot name. {_NAMEABLE}"
+            )
+
+
+def _declared(field: B2FileField) -> dict[str, object]:
+    """Return the arguments in which a migration may meet something it cannot write down."""
+    return {"access": field.access, "metadata": field.metadata, "storage": field.declared_storage}
 
 
 def _can_be_named(declared: object) -> bool:
@@ -115,7 +136,10 @@ def _can_be_named(declared: object) -> bool:
     if isinstance(function, MethodType) and not isinstance(function.__self__, type):
         return False  # Django writes it down as if it were a plain function.
     try:
-        serializer_factory(declared).serialize()
-    except ValueError:
+        # What is defined within a function can be written, but is no Python then: "made.<locals>.Rule".
+        ast.parse(serializer_factory(declared).serialize()[0], mode="eval")
+    except (ValueError, SyntaxError):
         return False
+    except AppRegistryNotReady:
+        return True  # A text to translate is one to write down, later.
     return True

@@ -174,6 +174,8 @@ class B2FileField(models.FileField):
 
     def contribute_to_class(self, cls: type[models.Model], name: str, *args: Any, **kwargs: Any) -> None:
         super().contribute_to_class(cls, name, *args, **kwargs)
+        if not cls._meta.abstract and cls.__module__ != "__fake__":  # that of a migration's past models
+            fieldchecks.refuse_unnameable(self)
         self._built = None  # That of an abstract model, from which this field was copied, has its label.
         if self.info_field:
             rowinfo.connect()
@@ -232,7 +234,7 @@ class B2FileField(models.FileField):
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         """Refuse what save() would upload first: update() and bulk_update() would store its mere name."""
-        if _is_not_uploaded(value):
+        if _is_not_uploaded(value) or (hasattr(value, "read") and not isinstance(value, FieldFile)):
             raise ValueError(
                 f"{self.label} was given a file that is not uploaded: {value!r}. update() and bulk_update() "
                 f"store names only. Save the instance instead, or upload the file before: "

@@ -43,7 +43,9 @@ class B2Reader(io.BufferedIOBase):
         self._buffer = b""
         self._buffer_start = 0
         self._blocks = 1
+        # The version that is read, and its bytes, once something has told them.
         self._file_id: str | None = None
+        self._total: int | None = None
 
     def readable(self) -> bool:
         return True
@@ -53,8 +55,11 @@ class B2Reader(io.BufferedIOBase):
 
     @property
     def size(self) -> int:
-        """Bytes of the whole file."""
-        return self._storage.size(self._name)
+        """Bytes of the whole file: of the version that is read, whatever was uploaded since."""
+        if self._total is None:
+            known = self._storage.metadata(self._name)
+            self._file_id, self._total = known.file_id, known.size
+        return self._total
 
     def tell(self) -> int:
         self._check_open()
@@ -168,7 +173,7 @@ class B2Reader(io.BufferedIOBase):
         except EOFError:
             return b""
         # All reads are of one version, whatever is uploaded under the name meanwhile.
-        self._file_id = self._stream.metadata.file_id
+        self._file_id, self._total = self._stream.metadata.file_id, self._stream.extent.total
         return self._stream.read(size)
 
     def _drop_stream(self) -> None:
@@ -203,7 +208,7 @@ class B2File(_File):
         self._most: int | None = None
         raw: Any
         if kind == "r":
-            raw = B2Reader(self._storage, self._required_name)
+            raw = self._reader = B2Reader(self._storage, self._required_name)
         else:
             raw = self._spool = self._begin_spool(kind)
         self.file = raw if "b" in mode else io.TextIOWrapper(raw, encoding="utf-8")
@@ -244,7 +249,7 @@ class B2File(_File):
     @property
     def size(self) -> int:
         if self._spool is None:
-            return self._storage.size(self._required_name)
+            return self._reader.size
         position = self._spool.tell()
         end: int = self._spool.seek(0, os.SEEK_END)
         self._spool.seek(position)

@@ -132,20 +132,13 @@ def forget(*space: str) -> None:
     quietly("delete", cache_key("file", *space))
 
 
-def reserve(seconds: float, *space: str) -> bool:
-    """Claim a name for a new file; False if another save has claimed it within the last seconds."""
-    return quietly("add", cache_key("name", *space), 1, seconds) is not False
-
-
-def release(*space: str) -> None:
-    quietly("delete", cache_key("name", *space))
-
-
 def quietly(method: str, *arguments: Any, alias: str | None = None) -> Any:
     """Use a cache, that of B2FIELDS_ACCOUNT_INFO if none is named; one that is down makes us only slower."""
     options: dict[str, str] = settings.B2FIELDS_ACCOUNT_INFO
     try:
         return getattr(caches[alias or options.get("alias", "default")], method)(*arguments)
-    except Exception:  # Each cache backend raises the errors of its own client library.
-        logger.warning("Django's cache does not answer; b2fields goes on without it.", exc_info=True)
+    except Exception as error:  # noqa: BLE001 - each cache backend raises what its client library does
+        # Without its traceback, whose frames hold what was to be kept.
+        kind = type(error).__name__
+        logger.warning("Django's cache does not answer (%s); b2fields goes on without it.", kind)
         return None

@@ -168,8 +168,8 @@ class ConfiguredStorage(_Deconstructible):
             )
         if delivery != "proxy" and self.needs_key_to_read:
             raise NotConfigured(
-                f"{self} has delivery={delivery!r}, but its files are encrypted by a key of yours (SSE-C), which "
-                'neither a browser nor nginx sends. Use delivery="proxy".'
+                f"{self} has delivery={delivery!r}, but its files are encrypted by a key of yours (SSE-C), "
+                'which neither a browser nor nginx sends. Use delivery="proxy".'
             )
         return str(delivery)
 

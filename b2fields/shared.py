@@ -62,6 +62,16 @@ def write(place: Place, key: str, entry: str, seconds: int) -> None:
         )
 
 
+def claim(place: Place, key: str, seconds: int) -> bool:
+    """Tell whether nobody else holds *key*, and hold it for so many *seconds*; a file knows no claims."""
+    return place.path is not None or quietly("add", key, 1, seconds, alias=place.alias) is not False
+
+
+def release(place: Place, key: str) -> None:
+    if place.path is None:
+        quietly("delete", key, alias=place.alias)
+
+
 @contextmanager
 def _connected(path: str) -> Iterator[sqlite3.Connection]:
     # One for each use: neither a thread nor a forked process may go on with another's.

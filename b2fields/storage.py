@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from django.urls import NoReverseMatch, reverse
 from django.utils.crypto import get_random_string
 
-from b2fields import metadata, names, signing
+from b2fields import claims, metadata, names, signing
+from b2fields.b2 import shared_deadline
 from b2fields.download import Digest, Download
 from b2fields.encryption import INFO_BYTES
 from b2fields.exceptions import CannotSign, FileMissing, NotConfigured, PolicyConflict
@@ -25,8 +28,10 @@ from b2fields.metadata import FileMetadata
 from b2fields.options import ConfiguredStorage
 from b2fields.signals import file_saved, send_safely
 
-# Longer than any save between finding its name free and having uploaded what Django put in memory.
-_RESERVATION_SECONDS = 120
+# Longer than any upload is expected to take, and how long a name stays blocked if its process is killed.
+_UPLOAD_SECONDS = 6 * 3600
+# Longer than any save between finding its name free and claiming it.
+_LOOKING_SECONDS = 120
 # That of the save at hand, which Django does not tell _save.
 _max_length: ContextVar[int | None] = ContextVar("b2fields_max_length", default=None)
 
@@ -49,8 +54,12 @@ class B2Storage(ConfiguredStorage):
         return posixpath.join(self.location, names.exact(name))
 
     def get_valid_name(self, name: str) -> str:
-        """Return an uploaded file's own name, kept but for characters that could mislead or break."""
-        return names.valid_segment(name)
+        """Return an uploaded file's own name, kept but for characters that could mislead or break.
+
+        But what shares its folder with others is named as in every storage of Django.
+        """
+        valid = names.valid_segment(str(name))
+        return valid if self._unique_names else super().get_valid_name(valid)
 
     def get_alternative_name(self, file_root: str, file_ext: str) -> str:
         if self._option("overwrite"):  # asked for only to cut what is too long
@@ -133,7 +142,8 @@ class B2Storage(ConfiguredStorage):
     def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
         token = _max_length.set(max_length)
         try:
-            return super().save(name, content, max_length)
+            with shared_deadline():
+                return super().save(name, content, max_length)
         finally:
             _max_length.reset(token)
 
@@ -141,20 +151,23 @@ class B2Storage(ConfiguredStorage):
         if self._unique_names or self._option("overwrite"):
             return self.upload(name, content)
         # B2 never refuses a name that exists, so two savers of one new name, both told that it is
-        # free, settle here who may have it; the reservation outlives their looking.
-        while not metadata.reserve(_RESERVATION_SECONDS, *self._space(name)):
+        # free, settle here who may have it; the claim outlives the upload, and their looking.
+        while not claims.claim(_UPLOAD_SECONDS, *self._space(name)):
             alternative = self.get_alternative_name(*posixpath.splitext(name))
             name = self.get_available_name(alternative, _max_length.get())
         try:
-            return self.upload(name, content)
+            stored_name = self.upload(name, content)
         except BaseException:
-            metadata.release(*self._space(name))
+            claims.release(*self._space(name))
             raise
+        claims.shorten(_LOOKING_SECONDS, *self._space(name))
+        return stored_name
 
     def upload(self, name: str, content: File[Any]) -> str:
         """Store *content* under exactly this name, as a new version if there is a file of that name."""
         name = names.exact(name)
         full_name = self.full_name(name)
+        names.check_limits(full_name)
         info = self._file_info(full_name)
         self.check_policy()
         with upload_source(content, self.max_size) as source:
@@ -201,7 +214,7 @@ class B2Storage(ConfiguredStorage):
         metadata.forget(*self._space(name))
         self.client.delete(self.bucket, full_name)
         metadata.forget(*self._space(name))
-        metadata.release(*self._space(name))
+        claims.release(*self._space(name))
 
     def exists(self, name: str) -> bool:
         if not names.exact(name):
@@ -241,6 +254,11 @@ class B2Storage(ConfiguredStorage):
         """
         if not name:
             raise ValueError("A file without a name has no URL.")
+        name = str(name)
+        if self._field_label is None:
+            # Whatever opens the file links to it; but what a row says is looked up as it stands.
+            with suppress(SuspiciousFileOperation):
+                name = names.exact(name)
         label = self._field_label or self.alias
         base = self._public_url()
         if base is None and label is None:

@@ -18,10 +18,12 @@ from b2fields.exceptions import (
     B2Unavailable,
     BucketMissing,
     CapExceeded,
+    FileMissing,
     NotConfigured,
     PolicyConflict,
 )
 from tests import emulated
+from tests.between import HTML, between
 from tests.legal.models import Contract
 
 
@@ -158,6 +160,71 @@ def test_threads_that_meet_an_expired_token_authorize_once_between_them(emulator
         contents = list(threads.map(lambda _: storage.open("a.txt").read(), range(40)))
     assert contents == [b"content"] * 40
     assert operations.count("b2_authorize_account") == 1
+
+
+# A 404 that tells of no file
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(HTML, id="a page of HTML"),
+        pytest.param(b"{}", id="JSON that says nothing"),
+        pytest.param(b'{"status": 404, "code": "not_found", "message": "No such path."}', id="B2's own code"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["b2_authorize_account", "b2_list_buckets", "b2_get_upload_url"])
+def test_a_404_where_no_file_was_asked_for_is_no_missing_file(emulator, settings, operation, body):
+    def change(path, status, original):
+        return (404, body) if operation in path else (status, original)
+
+    with between(emulator, change) as settings.B2FIELDS_REALM:
+        uses = {"b2_authorize_account": ["exists", "open", "save", "delete"], "b2_list_buckets": ["save"]}
+        for use in uses.get(operation, ["save"]):
+            with pytest.raises(B2Unavailable, match=settings.B2FIELDS_REALM):
+                USES[use](B2Storage())
+
+
+def test_a_404_on_renewing_a_token_is_no_missing_file_either(emulator, settings):
+    authorizing = []
+
+    def change(path, status, original):
+        if "b2_authorize_account" in path:
+            authorizing.append(path)
+            return (status, original) if len(authorizing) == 1 else (404, HTML)
+        return status, original
+
+    with between(emulator, change) as settings.B2FIELDS_REALM:
+        storage = B2Storage()
+        assert not storage.exists("a.txt")
+        emulator.expire_tokens()
+        with pytest.raises(B2Unavailable):
+            storage.exists("a.txt")
+    assert len(authorizing) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        pytest.param(HTML, B2Unavailable, id="a stranger's is not"),
+        pytest.param(b'{"status": 404, "code": "not_found", "message": ""}', FileMissing, id="B2's own is"),
+    ],
+)
+def test_a_404_to_a_download_is_a_missing_file_if_it_is_b2s_own(emulator, settings, body, error):
+    def change(path, status, original):
+        return (404, body) if path.startswith("/file/") else (status, original)
+
+    save()
+    with between(emulator, change) as settings.B2FIELDS_REALM, pytest.raises(error):
+        B2Storage().open("a.txt").read()
+
+
+USES = {
+    "exists": lambda storage: storage.exists("a.txt"),
+    "open": lambda storage: storage.open("a.txt").read(),
+    "save": lambda storage: storage.save("a.txt", content()),
+    "delete": lambda storage: storage.delete("a.txt"),
+}
 
 
 # Policy and bucket

@@ -1,13 +1,15 @@
 """Uploading in parts: whole or not at all, several at a time, in little memory."""
 
 import hashlib
+import json
 import random
 
 import pytest
 from django.core.files.base import ContentFile, File
 
 from b2fields import B2Storage
-from b2fields.exceptions import AccessRefused, B2Unavailable, CapExceeded
+from b2fields.exceptions import AccessRefused, B2Unavailable, CapExceeded, DamagedFile
+from tests.between import between
 
 PART = 5_000_000  # the least that B2 takes
 CONTENT = random.Random(4).randbytes(5 * PART - 3)
@@ -148,6 +150,69 @@ def test_parts_that_cannot_be_cancelled_are_logged_and_the_first_error_is_told(l
     with pytest.raises(CapExceeded):
         save(large)
     assert "An unfinished large file stays in B2 (ServiceError)." in caplog.messages
+
+
+# The answer
+
+
+def answering(operation, **values):
+    """Return what changes B2's answers to an operation: these values instead of its own."""
+
+    def change(path, status, body):
+        return status, json.dumps(json.loads(body) | values).encode() if operation in path else body
+
+    return change
+
+
+WRONG = {"contentSha1": "da39a3ee5e6b4b0d3255bfef95601890afd80709"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(WRONG, id="another SHA-1"),
+        pytest.param({"contentSha1": f"unverified:{WRONG['contentSha1']}"}, id="another that B2 did not check"),
+        pytest.param({"contentLength": 4}, id="another length"),
+    ],
+)
+def test_an_answer_that_tells_of_other_bytes_is_an_error_and_nothing_is_kept(
+    emulator, settings, versions, wrong
+):
+    with between(emulator, answering("b2_upload_file", **wrong)) as settings.B2FIELDS_REALM:
+        storage = B2Storage(overwrite=True)
+        with pytest.raises(DamagedFile, match=r"other bytes of 'a\.txt'"):
+            storage.save("a.txt", ContentFile(b"content"))
+        assert not storage.exists("a.txt")
+    assert versions("a.txt") == []
+
+
+def test_a_damaged_version_that_cannot_be_removed_is_logged(emulator, settings, versions, caplog):
+    emulator.fault("b2_delete_file_version", times=None, status=503)
+    with (
+        between(emulator, answering("b2_upload_file", **WRONG)) as settings.B2FIELDS_REALM,
+        pytest.raises(DamagedFile),
+    ):
+        B2Storage(overwrite=True).save("a.txt", ContentFile(b"content"))
+    assert "A damaged version of 'a.txt' stays in B2 (ServiceError)." in caplog.messages
+
+
+@pytest.mark.parametrize("told", [None, "none", "unverified:" + hashlib.sha1(b"content").hexdigest()])
+def test_an_answer_that_tells_no_other_bytes_is_believed(emulator, settings, told):
+    with between(emulator, answering("b2_upload_file", contentSha1=told)) as settings.B2FIELDS_REALM:
+        storage = B2Storage(overwrite=True)
+        storage.save("a.txt", ContentFile(b"content"))
+        assert storage.open("a.txt").read() == b"content"
+
+
+def test_a_part_of_which_b2_tells_other_bytes_is_an_error_and_nothing_is_kept(
+    large, emulator, settings, versions
+):
+    with (
+        between(emulator, answering("b2_upload_part", **WRONG)) as settings.B2FIELDS_REALM,
+        pytest.raises(DamagedFile, match=r"'large\.bin'"),
+    ):
+        save(large)
+    assert versions("large.bin") == []
 
 
 def test_a_file_that_became_shorter_is_no_body_of_a_request():

@@ -46,11 +46,11 @@ class Wsgi:
     """A client of the whole stack that the settings name, as a WSGI server would run it."""
 
     def __init__(self, cookies, **headers):
-        self.client = Client(headers=headers)
+        self.client, self.headers = Client(), headers
         self.client.cookies = cookies
 
     def get_response(self, method, url, headers):
-        return self.client.generic(method, url, headers=headers)
+        return self.client.generic(method, url, headers=self.headers | headers)
 
     def read_slowly(self, response):
         """Return how many pieces were asked for with the first one, and the whole body."""
@@ -68,12 +68,12 @@ class Asgi(Wsgi):
     """The same, as an ASGI server would run it."""
 
     def __init__(self, cookies, **headers):
-        self.client = AsyncClient(headers=headers)
+        self.client, self.headers = AsyncClient(), headers
         self.client.cookies = cookies
 
     @async_to_sync
     async def get_response(self, method, url, headers):
-        return await self.client.generic(method, url, headers=headers)
+        return await self.client.generic(method, url, headers=self.headers | headers)
 
     @async_to_sync
     async def read_slowly(self, response):

@@ -294,18 +294,6 @@ def test_a_file_over_the_part_size_goes_up_in_parts_and_comes_back_verified(stor
     assert (stored.size, stored.sha1) == (size, digest.hexdigest())
 
 
-def test_an_upload_in_parts_may_take_longer_than_the_deadline_of_a_request(
-    storage, emulator, settings, tmp_path
-):
-    with (tmp_path / "large.bin").open("wb+") as file:
-        file.truncate(110_000_000)
-        storage.client.bucket(storage.bucket)
-        settings.B2FIELDS_DEADLINE = 0.5
-        emulator.fault("b2_finish_large_file", delay=0.7)
-        name = B2Storage().save("large.bin", File(file))
-    assert storage.size(name) == 110_000_000
-
-
 def test_a_deletion_that_is_interrupted_brings_no_older_version_back(emulator):
     storage = B2Storage(overwrite=True)
     for content in (b"old", b"older", b"new"):

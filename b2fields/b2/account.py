@@ -9,8 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import b2sdk.v3 as sdk
-from b2sdk.v3.exception import B2Error, MissingAccountData, Unauthorized
+from b2sdk.v3.exception import (
+    B2ConnectionError,
+    B2Error,
+    B2RequestTimeout,
+    InvalidAuthToken,
+    MissingAccountData,
+    Unauthorized,
+)
 
+from b2fields.b2.deadlines import seconds_left
+from b2fields.b2.errors import not_found
 from b2fields.b2.tokens import Tokens
 from b2fields.b2.transport import Http
 from b2fields.b2.watching import WatchedSession
@@ -19,6 +28,9 @@ from b2fields.b2.watching import WatchedSession
 # holds up a visitor: longer where B2 refused the key, shorter where B2 could not be reached.
 _REFUSED_SECONDS = 10
 _UNREACHED_SECONDS = 1
+# So long one process alone may authorize; the others look for its token this often.
+_CLAIM_SECONDS = 5
+_POLL_SECONDS = 0.05
 
 
 class Session(sdk.B2Session):
@@ -39,9 +51,25 @@ class Session(sdk.B2Session):
         if self._used.token is None:
             self.authorize_automatically()
 
+    def authorize_account(self, *arguments: str) -> None:
+        try:
+            super().authorize_account(*arguments)  # type: ignore[no-untyped-call]
+        except not_found():
+            # It tells of no file, but whoever asked for one would take it for that.
+            raise B2ConnectionError("There is nothing that authorizes.") from None
+
     def _execute_with_auth_retry(self, callback: Callable[[], Any], first_attempt: bool = True) -> Any:
         self.ensure_authorized()
-        return super()._execute_with_auth_retry(callback, first_attempt)
+        try:
+            return super()._execute_with_auth_retry(callback, first_attempt)
+        except Unauthorized as error:
+            # As the SDK, which tries once more: a HEAD has no body that says why it is refused.
+            is_over = isinstance(error, InvalidAuthToken) or not error.code
+            if not (is_over and first_attempt and self._used.was_loaded):
+                raise
+            # The token that another process left was over too.
+            self.authorize_automatically()
+            return super()._execute_with_auth_retry(callback, first_attempt=False)
 
     def head_file(
         self, bucket_name: str, name: str, encryption: sdk.EncryptionSetting | None
@@ -60,22 +88,42 @@ class Session(sdk.B2Session):
         return found
 
     def authorize_automatically(self) -> bool:
-        with self._renewal:
-            info, tokens = self.account_info, self.account_info.tokens
-            if tokens.token != self._used.token or tokens.load():
-                return True
-            if self._refusal and self._refusal[0] > time.monotonic():
-                raise self._refusal[1].with_traceback(None)
-            try:
-                self.authorize_account(
-                    info.get_realm(), info.get_application_key_id(), info.get_application_key()
-                )
-            except B2Error as error:
-                pause = _REFUSED_SECONDS if isinstance(error, Unauthorized) else _UNREACHED_SECONDS
-                self._refusal = (time.monotonic() + pause, error)
-                raise
-            tokens.store()
+        if not self._renewal.acquire(timeout=max(0, seconds_left())):
+            raise B2RequestTimeout("Another thread has been authorizing for too long.")
+        try:
+            tokens = self.account_info.tokens
+            self._used.was_loaded = tokens.token != self._used.token or tokens.load()
+            if not self._used.was_loaded:
+                self._authorize_once()
             return True
+        finally:
+            self._renewal.release()
+
+    def _authorize_once(self) -> None:
+        """Authorize, or wait for another process that does and shares its token."""
+        info, tokens = self.account_info, self.account_info.tokens
+        if self._refusal and self._refusal[0] > time.monotonic():
+            raise self._refusal[1].with_traceback(None)
+        while not tokens.claim(_CLAIM_SECONDS):
+            if seconds_left() < _POLL_SECONDS:
+                break  # It may have died. Better two authorizations than none.
+            time.sleep(_POLL_SECONDS)
+            if tokens.load():
+                return
+        try:
+            if tokens.load():  # by whoever held the claim until now
+                return
+            self.authorize_account(
+                info.get_realm(), info.get_application_key_id(), info.get_application_key()
+            )
+        except B2Error as error:
+            pause = _REFUSED_SECONDS if isinstance(error, Unauthorized) else _UNREACHED_SECONDS
+            self._refusal = (time.monotonic() + pause, error)
+            raise
+        else:
+            tokens.store()
+        finally:
+            tokens.release()
 
 
 class AccountInfo(sdk.UrlPoolAccountInfo):

@@ -16,10 +16,11 @@ from b2fields import encryption, signing
 from b2fields.b2 import buckets, links
 from b2fields.b2.buckets import Bucket
 from b2fields.b2.connections import connection_to
-from b2fields.b2.errors import translated
+from b2fields.b2.deadlines import deadline
+from b2fields.b2.errors import file_missing, not_found, translated
 from b2fields.b2.tokens import Account, Tokens
 from b2fields.encryption import Encryption
-from b2fields.exceptions import B2FieldsError, BucketMissing
+from b2fields.exceptions import B2FieldsError, BucketMissing, FileMissing
 from b2fields.http import MAX_FILE_SIZE, Extent, extent_of
 from b2fields.metadata import FileMetadata
 from b2fields.shapes import NewBucket
@@ -86,8 +87,6 @@ class Client:
         except block, which keeps theirs out of logs and debug pages altogether.
         """
         api = self.api
-        from b2fields.b2.transport import deadline
-
         try:
             with deadline(seconds):
                 session: Session = api.session  # type: ignore[assignment]  # ours, by _Api.SESSION_CLASS
@@ -150,11 +149,17 @@ class Client:
 
         setting = self._setting_to_read()
 
-        def look(session: Session) -> FileMetadata:
-            headers = session.head_file(bucket, name, setting)
+        def look(session: Session) -> FileMetadata | FileMissing:
+            try:
+                headers = session.head_file(bucket, name, setting)
+            except not_found():  # A HEAD has no body that could say more.
+                return file_missing(bucket, name)
             return FileMetadata.from_headers(headers, extent_of(headers).total)
 
-        return self._ask(bucket, name, look)
+        found = self._ask(bucket, name, look)
+        if isinstance(found, FileMissing):
+            raise found
+        return found
 
     def upload(
         self, bucket: str, name: str, source: bytes | str, content_type: str, info: dict[str, str]
@@ -175,7 +180,13 @@ class Client:
         return self._ask(bucket, name, send)
 
     def get(
-        self, bucket: str, name: str, first: int, last: int | None, file_id: str | None = None
+        self,
+        bucket: str,
+        name: str,
+        first: int,
+        last: int | None,
+        file_id: str | None = None,
+        seconds: float | None = None,
     ) -> Answer | None:
         """Ask for a file, or its bytes *first* to *last*; the body of the answer is still unread.
 
@@ -185,8 +196,8 @@ class Client:
 
         setting = self._setting_to_read()
 
-        def begin(session: Session) -> Answer | None:
-            from b2sdk.v3.exception import UnsatisfiableRange
+        def begin(session: Session) -> Answer | FileMissing | None:
+            from b2sdk.v3.exception import FileNotPresent, UnsatisfiableRange
 
             if file_id is None:
                 url = session.get_download_url_by_name(bucket, name)
@@ -201,8 +212,13 @@ class Client:
                     return Answer(response, extent, FileMetadata.from_headers(response.headers, extent.total))
             except UnsatisfiableRange:
                 return None
+            except FileNotPresent:  # B2's own word; another 404 is that of a stranger
+                return file_missing(bucket, name)
 
-        return self._ask(bucket, name, begin)
+        answer = self._ask(bucket, name, begin, seconds)
+        if isinstance(answer, FileMissing):
+            raise answer
+        return answer
 
     def _setting_to_read(self) -> sdk.EncryptionSetting | None:
         # B2 decrypts by its own keys unasked.
@@ -283,7 +299,7 @@ class Client:
             # The oldest first: whatever interrupts this, no older version becomes the current one.
             for version in reversed(page["files"]):
                 # An unfinished large file ("start") is no version yet: it is for its uploader to cancel.
-                if version["fileName"] == name and version["action"] != "start":
+                if version["fileName"] == name and version.get("action") != "start":
                     self._ask(bucket, name, partial(_delete_version, file_id=version["fileId"], name=name))
 
 

@@ -24,21 +24,31 @@ def bucket_missing(name: str) -> BucketMissing:
     )
 
 
+def file_missing(bucket: str, name: str) -> FileMissing:
+    return FileMissing(f"There is no {name!r} in bucket {bucket!r}.")
+
+
+def not_found() -> type[Exception]:
+    """Return the SDK's class of every answer 404, which its public module does not name."""
+    from b2sdk.v3.exception import interpret_b2_error
+
+    return type(interpret_b2_error(404, None, None, {}))
+
+
 def translated(error: Exception, realm: str, bucket: str, name: str | None) -> Exception | None:
-    """Return our error for one of the SDK's, or None to let *error* pass."""
+    """Return our error for one of the SDK's, or None to let *error* pass.
+
+    That a file is missing is not told here: only who asked for a file knows what a 404 is about.
+    """
     import requests
     from b2sdk.v3 import exception as b2
 
     what = f"bucket {bucket!r}" if name is None else f"{name!r} in bucket {bucket!r}"
-    # The base class of all that answers 404; the SDK's public module does not name it.
-    not_found = type(b2.interpret_b2_error(404, None, None, {}))
     match error:
         case b2.MaxRetriesExceeded() if error.exception_info_list:
             return translated(error.exception_info_list[-1], realm, bucket, name)
         case b2.BucketIdNotFound() | b2.NonExistentBucket():
             return bucket_missing(bucket)
-        case _ if isinstance(error, not_found):
-            return FileMissing(f"There is no {what}.")
         case b2.SSECKeyError():
             return AccessRefused(_OTHER_KEY.format(what))
         case b2.BadRequest() if "encryption" in str(error).lower():

@@ -93,6 +93,16 @@ class Tokens:
             entry = signing.dumps(self.data, salt=self._salt)
             shared.write(self.account.shared, self.entry, entry, _ENTRY_SECONDS)
 
+    def claim(self, seconds: int) -> bool:
+        """Be the one process that authorizes for so many *seconds*; False if another one is."""
+        return self.account.shared is None or shared.claim(
+            self.account.shared, f"{self.entry}:claim", seconds
+        )
+
+    def release(self) -> None:
+        if self.account.shared is not None:
+            shared.release(self.account.shared, f"{self.entry}:claim")
+
     def _read(self) -> dict[str, Any] | None:
         if self.account.shared is None:
             return None

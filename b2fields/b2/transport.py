@@ -4,15 +4,16 @@ Loaded on first use, because importing the SDK is slow.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 import b2sdk.v3 as sdk
 import requests
-from b2sdk.v3.exception import B2ConnectionError, B2Error, SSECKeyError, UnknownError
+from b2sdk.v3.exception import B2ConnectionError, B2Error, SSECKeyError
 from django.conf import settings
+
+from b2fields.b2.deadlines import seconds_left
 
 # Idle connections are kept up to as many as were in use at once, by host and for so many hosts: each
 # upload URL of B2 may name another one. The SDK's adapter has room for ten of both, and throws away
@@ -22,34 +23,7 @@ _HOSTS = 64
 
 _CUSTOMER_KEY = "X-Bz-Server-Side-Encryption-Customer-Key"
 
-_deadline: ContextVar[float | None] = ContextVar("b2fields_deadline", default=None)
 _sends_file: ContextVar[bool] = ContextVar("b2fields_sends_file", default=False)
-
-
-@contextmanager
-def deadline(seconds: float | None = None) -> Iterator[None]:
-    """Begin no further try of the requests within, once these, or B2FIELDS_DEADLINE, seconds are over."""
-    limit: float = settings.B2FIELDS_DEADLINE if seconds is None else seconds
-    token = _deadline.set(time.monotonic() + limit)
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
-
-
-@contextmanager
-def no_deadline() -> Iterator[None]:
-    """Let each request within have its own time only: what takes long because there is much to do."""
-    token = _deadline.set(None)
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
-
-
-def seconds_left() -> float:
-    end = _deadline.get()
-    return float("inf") if end is None else end - time.monotonic()
 
 
 class Http(sdk.B2Http):
@@ -73,17 +47,17 @@ class Http(sdk.B2Http):
         finally:
             _sends_file.reset(token)
 
+    # Of each try. The SDK reads them once for all tries; ``WatchedSession`` cuts them to the deadline.
+
     @property
     def _connect_timeout(self) -> float:
         limit: float = settings.B2FIELDS_CONNECT_TIMEOUT
-        if _sends_file.get():
-            limit = max(limit, settings.B2FIELDS_READ_TIMEOUT)
-        return max(0.1, min(limit, seconds_left()))
+        return max(limit, settings.B2FIELDS_READ_TIMEOUT) if _sends_file.get() else limit
 
     @property
     def _read_timeout(self) -> float:
         limit: float = settings.B2FIELDS_READ_TIMEOUT
-        return max(0.1, min(limit, seconds_left()))
+        return limit
 
     CONNECTION_TIMEOUT: Any = _connect_timeout
     TIMEOUT: Any = _read_timeout
@@ -110,7 +84,14 @@ class Http(sdk.B2Http):
 
     def _answer(self, fcn: Callable[[], Any], post_params: dict[str, Any] | None) -> Any:
         def ask() -> requests.Response:
-            response: requests.Response = fcn()
+            try:
+                response: requests.Response = fcn()
+            except (requests.ConnectionError, requests.Timeout):
+                raise
+            except requests.RequestException:
+                # An answer that breaks off in its body. The SDK does not know it, and would log the frames
+                # with the key in them.
+                raise B2ConnectionError("The answer broke off.") from None
             # A HEAD has no body that says why it is refused. Names were checked before, so what is
             # left is the customer's key: missing or uncalled for (400), wrong (403).
             if response.request.method == "HEAD" and (
@@ -122,10 +103,4 @@ class Http(sdk.B2Http):
 
         # The SDK logs the parameters of a request that failed, and a customer's key can be among them.
         shown = {name: value for name, value in (post_params or {}).items() if name != "serverSideEncryption"}
-        try:
-            return self._translate_errors(ask, shown)  # type: ignore[no-untyped-call]
-        except UnknownError as error:
-            # The SDK does not know an answer that breaks off in its body.
-            if isinstance(error.__context__, requests.RequestException):
-                raise B2ConnectionError("The answer broke off.") from None
-            raise
+        return self._translate_errors(ask, shown)  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -22,7 +22,8 @@ from b2sdk.v3.exception import B2Error, Unauthorized
 from django.conf import settings
 
 from b2fields.b2.account import Session
-from b2fields.b2.transport import no_deadline, seconds_left
+from b2fields.b2.deadlines import deadline_of_its_own, seconds_left
+from b2fields.exceptions import DamagedFile
 
 _T = TypeVar("_T")
 Version = dict[str, Any]
@@ -69,11 +70,11 @@ def send(session: Session, upload: Upload, source: bytes | str) -> Version:
         least = account_info.get_absolute_minimum_part_size()
         part_size = max(least, settings.B2FIELDS_PART_SIZE or account_info.get_recommended_part_size())
         if content.size <= part_size:
-            body = source if isinstance(source, bytes) else _Body(content, _Stretch(1, 0, content.size))
-            # An empty stream would go out chunked, which B2 does not take.
-            return _send_whole(session, upload, content, body if content.size else b"")
-        with no_deadline():
-            return _send_parts(session, upload, content, _stretches(content.size, part_size, least))
+            # Bytes in one piece would have to be sent within one timeout of the socket; an empty stream would
+            # go out chunked, which B2 does not take.
+            body = _Body(content, _Stretch(1, 0, content.size)) if content.size else b""
+            return _send_whole(session, upload, content, body)
+        return _send_parts(session, upload, content, _stretches(content.size, part_size, least))
 
 
 @contextmanager
@@ -114,7 +115,31 @@ def _send_whole(session: Session, upload: Upload, content: _Content, body: bytes
         ),
         forget_url=partial(session.account_info.clear_bucket_upload_data, bucket_id),
     )
+    if version.get("contentLength", content.size) != content.size or not _is_told(sha1, version):
+        _deleted(session, version, name)
+        raise _damaged(name)
     return version
+
+
+def _is_told(sha1: str, answer: Mapping[str, Any]) -> bool:
+    """Tell whether B2's answer speaks of the bytes that were sent, or of none."""
+    return (answer.get("contentSha1") or "none").removeprefix("unverified:") in ("none", sha1)
+
+
+def _damaged(name: str) -> DamagedFile:
+    return DamagedFile(
+        f"B2 tells of other bytes of {name!r} than were sent, so nothing of them is kept. Save the file "
+        "again; if that fails too, what is between here and B2 damages it."
+    )
+
+
+def _deleted(session: Session, version: Version, name: str) -> None:
+    """Remove a version that is not what was sent."""
+    try:
+        session.delete_file_version(version["fileId"], name)
+    except B2Error as error:
+        # In words of our own: the SDK's can hold tokens.
+        logger.warning("A damaged version of %r stays in B2 (%s).", name, type(error).__name__)
 
 
 def _tried(request: Callable[[], _T], forget_url: Callable[[], None]) -> _T:
@@ -152,10 +177,12 @@ def _send_parts(session: Session, upload: Upload, content: _Content, stretches: 
     bucket_id, name, content_type, info, encryption = upload
     # The one checksum of a large file is what its uploader says (B2 docs, Large Files).
     info = {"large_file_sha1": _sha1_of(content), **info}
-    file_id = session.start_large_file(bucket_id, name, content_type, info, encryption)["fileId"]
+    with deadline_of_its_own():
+        file_id = session.start_large_file(bucket_id, name, content_type, info, encryption)["fileId"]
     try:
-        hashes = _in_parallel(session, file_id, content, stretches, _of_parts(encryption))
-        version: Version = session.finish_large_file(file_id, hashes)
+        hashes = _in_parallel(session, file_id, name, content, stretches, _of_parts(encryption))
+        with deadline_of_its_own():
+            version: Version = session.finish_large_file(file_id, hashes)
     except BaseException:
         finished = _cancelled(session, file_id)
         if finished is None:
@@ -177,10 +204,12 @@ def _cancelled(session: Session, file_id: str) -> Version | None:
     So it is if B2 did what it was asked for and only its answer was lost.
     """
     try:
-        session.cancel_large_file(file_id)
+        with deadline_of_its_own():
+            session.cancel_large_file(file_id)
     except B2Error:
         try:
-            version: Version = session.get_file_info_by_id(file_id)
+            with deadline_of_its_own():
+                version: Version = session.get_file_info_by_id(file_id)
         except B2Error as error:
             # In words of our own: the SDK's can hold tokens.
             logger.warning("An unfinished large file stays in B2 (%s).", type(error).__name__)
@@ -192,6 +221,7 @@ def _cancelled(session: Session, file_id: str) -> Version | None:
 def _in_parallel(
     session: Session,
     file_id: str,
+    name: str,
     content: _Content,
     stretches: list[_Stretch],
     encryption: EncryptionSetting | None,
@@ -204,7 +234,7 @@ def _in_parallel(
         if stopped.is_set():
             raise _Stopped
         try:
-            return _send_part(session, file_id, content, stretch, encryption)
+            return _send_part(session, file_id, name, content, stretch, encryption)
         except BaseException:
             stopped.set()
             raise
@@ -224,17 +254,21 @@ def _in_parallel(
 def _send_part(
     session: Session,
     file_id: str,
+    name: str,
     content: _Content,
     stretch: _Stretch,
     encryption: EncryptionSetting | None,
 ) -> str:
     body = _Body(content, stretch, sha1_at_end=True)
-    _tried(
-        partial(
-            session.upload_part, file_id, stretch.number, len(body), "hex_digits_at_end", body, encryption
-        ),
-        forget_url=partial(session.account_info.clear_large_file_upload_urls, file_id),
-    )
+    with deadline_of_its_own():
+        answer = _tried(
+            partial(
+                session.upload_part, file_id, stretch.number, len(body), "hex_digits_at_end", body, encryption
+            ),
+            forget_url=partial(session.account_info.clear_large_file_upload_urls, file_id),
+        )
+    if not _is_told(body.sha1, answer):
+        raise _damaged(name)
     return body.sha1
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import requests
 from urllib3.exceptions import MaxRetryError
 
+from b2fields.b2.deadlines import seconds_left
 from b2fields.b2.prices import PRICE_CLASSES
 from b2fields.signals import b2_request_finished, send_safely
 
@@ -39,9 +40,13 @@ def operation_of(request: requests.PreparedRequest) -> str:
 
 
 class WatchedSession(requests.Session):
-    """Tells of each request it sends, if anybody listens; each try of the SDK is one ``send``."""
+    """Sends each request within the deadline, and tells of it, if anybody listens.
+
+    Each try of the SDK is one ``send``.
+    """
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        kwargs["timeout"] = tuple(max(0.1, min(limit, seconds_left())) for limit in kwargs["timeout"])
         if not b2_request_finished.has_listeners():
             return super().send(request, **kwargs)
         with suppress(IndexError):  # none, or none any more

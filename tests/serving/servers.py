@@ -15,7 +15,6 @@ import httpx
 from tests import emulated
 from tests.serving import sockets
 
-
 _EMPTY_ROWS = {
     "legal_contract": dict.fromkeys(("title", "cover", "minutes", "scan", "dossier"), ""),
     "legal_exhibit": dict.fromkeys(("title", "scan", "photo"), "") | {"photo_info": "{}"},
