@@ -51,9 +51,9 @@ def _set_headers(response: HttpResponseBase, delivery: Delivery, level: str, ser
         patch_vary_headers(response, headers.pop("Vary").split(", "))
     # GZipMiddleware would compress a text file, which has no length, range or strong ETag any more.
     request.META.pop("HTTP_ACCEPT_ENCODING", None)
-    if response.status_code == 304:
-        # Django's cache middleware would keep it, and hand it to visitors who have no copy.
-        request._cache_update_cache = False  # type: ignore[attr-defined]
+    # Django's cache middleware would keep what has no body to stream, and hand it on: a 304 to visitors who
+    # have no copy, the way to B2 after it expired, and all of it without what keeps cookies private.
+    request._cache_update_cache = False  # type: ignore[attr-defined]
     if http.may_be_shared(headers["Cache-Control"]):
         # Weakly, since a response that Django drops, as when a client leaves early, must go at once
         # and take its connection to B2 with it.

@@ -71,6 +71,11 @@ class Download:
         """Bytes that the answer carries."""
         return self.extent.last - self.extent.first + 1
 
+    @property
+    def is_at_end(self) -> bool:
+        """Tell whether all bytes have been read."""
+        return self.position > self.extent.last
+
     def read(self, size: int = CHUNK) -> bytes:
         """Return up to *size* bytes, none at the end."""
         wanted = min(size, self.extent.last + 1 - self.position)
@@ -86,7 +91,7 @@ class Download:
         finally:
             self._end_reading()
         self.position += len(data)
-        if self.position > self.extent.last:
+        if self.is_at_end:
             self.close()
         if self.digest is not None:
             self.digest.update(data)

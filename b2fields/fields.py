@@ -212,7 +212,7 @@ class B2FileField(models.FileField):
 
     def validate_upload(self, value: Any) -> None:
         """Raise ValidationError for what must not be uploaded; what is uploaded is not looked at."""
-        if _is_not_uploaded(value):
+        if isinstance(value, File) and _is_not_uploaded(value):
             self._check_upload(value.file if isinstance(value, FieldFile) else value)
 
     def _check_upload(self, file: File[Any]) -> None:
@@ -234,7 +234,7 @@ class B2FileField(models.FileField):
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         """Refuse what save() would upload first: update() and bulk_update() would store its mere name."""
-        if _is_not_uploaded(value) or (hasattr(value, "read") and not isinstance(value, FieldFile)):
+        if _is_not_uploaded(value):
             raise ValueError(
                 f"{self.label} was given a file that is not uploaded: {value!r}. update() and bulk_update() "
                 f"store names only. Save the instance instead, or upload the file before: "
@@ -245,7 +245,8 @@ class B2FileField(models.FileField):
 
 def _is_not_uploaded(value: Any) -> bool:
     if not isinstance(value, FieldFile):
-        return isinstance(value, File)
+        # Also a file of Python's own, whose representation would be stored.
+        return isinstance(value, File) or hasattr(value, "read")
     # One whose file was deleted is not committed either, but has neither a name nor content.
     is_committed: bool = value._committed  # type: ignore[attr-defined]
     return not is_committed and (bool(value) or getattr(value, "_file", None) is not None)

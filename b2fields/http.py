@@ -146,7 +146,10 @@ class Extent(NamedTuple):
 
 
 # ASCII digits only; 19 of them reach past any file, and int() of thousands would take long.
-_RANGE = re.compile(r"\s*bytes\s*=\s*([0-9]{0,19})\s*-\s*([0-9]{0,19})\s*", re.IGNORECASE)
+# The white space is that of RFC 9110, 5.5 and its erratum 7306.
+_RANGE = re.compile(
+    r"[ \t]*bytes=[ \t]*(?!-[ \t]*$)([0-9]{0,19})-([0-9]{0,19})[ \t]*", re.IGNORECASE | re.ASCII
+)
 
 
 def parse_range(header: str, size: int) -> ByteRange | None:
@@ -157,12 +160,14 @@ def parse_range(header: str, size: int) -> ByteRange | None:
     Raises UnsatisfiableRange when no byte of a *size*-byte file is meant.
     """
     match = _RANGE.fullmatch(header) if len(header) <= 256 else None
-    if match is None or match.groups() == ("", ""):
+    if match is None:
         return None
     first, last = match.groups()
     if not first:
-        if int(last) == 0 or size == 0:
+        if int(last) == 0:
             raise UnsatisfiableRange
+        if size == 0:
+            return None
         return ByteRange(max(0, size - int(last)), size - 1)
     if last and int(last) < int(first):
         return None
@@ -218,6 +223,17 @@ def _ascii(text: str) -> str:
         c if c.isascii() else re.sub(r'["\\%/:]', "_", unicodedata.normalize("NFKD", c)) for c in plain
     )
     return "".join(decomposed).encode("ascii", "ignore").decode()
+
+
+_TAG = re.compile(r'(?:W/)?"[^"]*"')
+
+
+def names_tag(value: str, etag: str, *, weakly: bool) -> bool:
+    """Tell whether If-Match or If-None-Match is "*", or has this tag (RFC 9110, 13.1.1 and 13.1.2)."""
+    if value.strip(" \t") == "*":
+        return True
+    tags = _TAG.findall(value)
+    return etag in tags or (weakly and f"W/{etag}" in tags)
 
 
 def content_disposition(name: str, *, attachment: bool) -> str:

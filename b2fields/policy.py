@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -26,7 +27,12 @@ def is_valid(access: object) -> bool:
 
 
 def _is_async(access: Any) -> bool:
-    return inspect.iscoroutinefunction(access) or inspect.iscoroutinefunction(type(access).__call__)
+    while isinstance(access, partial):
+        access = access.func
+    return any(
+        inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        for function in (access, type(access).__call__)
+    )
 
 
 def level_of(access: object, declared_by: object) -> str:
@@ -47,7 +53,8 @@ def level_allows(level: str, request: HttpRequest) -> bool:
     if level in ("public", "object"):
         return True
     user = getattr(request, "user", None)
-    if user is None or not (user.is_authenticated and user.is_active):
+    # Users need not have is_active, by Django's own backend (ModelBackend.user_can_authenticate).
+    if user is None or not (user.is_authenticated and getattr(user, "is_active", True)):
         return False
     return level == "login" or bool(getattr(user, "is_staff", False))
 
@@ -60,6 +67,8 @@ def row_allows(access: object, request: HttpRequest, instance: object) -> bool:
         answer = access(request, instance)
     except PermissionDenied:
         return False
+    if inspect.iscoroutine(answer):  # of a function that does not look async
+        answer.close()  # Else Python warns that it was never awaited.
     return answer is True
 
 

@@ -153,8 +153,14 @@ class B2Storage(ConfiguredStorage):
         # B2 never refuses a name that exists, so two savers of one new name, both told that it is
         # free, settle here who may have it; the claim outlives the upload, and their looking.
         while not claims.claim(_UPLOAD_SECONDS, *self._space(name)):
-            alternative = self.get_alternative_name(*posixpath.splitext(name))
-            name = self.get_available_name(alternative, _max_length.get())
+            is_taken = self.exists(name)
+            available = self.get_available_name(name, _max_length.get())
+            if is_taken and available == name:
+                return self.upload(name, content)  # A subclass insists on it.
+            if available == name:  # whose first upload is under way
+                alternative = self.get_alternative_name(*posixpath.splitext(name))
+                available = self.get_available_name(alternative, _max_length.get())
+            name = available
         try:
             stored_name = self.upload(name, content)
         except BaseException:

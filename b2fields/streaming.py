@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
@@ -11,13 +12,18 @@ from django.db import connections
 from django.http import StreamingHttpResponse
 
 from b2fields import logs
-from b2fields.download import Download
+from b2fields.download import CHUNK, Download
 from b2fields.exceptions import B2FieldsError
 from b2fields.logs import Delivery
 
 # Under ASGI each read that waits for B2 has a thread, for as long as it waits. The event loop's own
 # threads are a few more than there are cores: that many stalled downloads would stop all others.
 _THREADS = 256
+
+# A download whose client and whose B2 are quick is passed on in larger chunks, up to so many bytes: each
+# costs a switch of threads, and a slow one would only fill memory with them.
+_MOST = 512 * 1024
+_QUICK_SECONDS = 0.05
 
 _threads: ThreadPoolExecutor
 
@@ -60,10 +66,15 @@ class _Body:
     def __init__(self, delivery: Delivery, download: Download) -> None:
         self._delivery, self._download = delivery, download
         self._has_begun = False
+        self._size = CHUNK
+        self._last_read = 0.0
 
     def _read(self) -> bytes:
+        now = time.monotonic()
+        self._size = min(2 * self._size, _MOST) if now - self._last_read < _QUICK_SECONDS else CHUNK
+        self._last_read = now
         try:
-            return self._download.read()
+            return self._download.read(self._size)
         except B2FieldsError as error:
             # Raised on: the server breaks the connection, so that the client sees a short body.
             logs.broke_off(self._delivery, 200, error)
@@ -95,8 +106,9 @@ class _AsyncBody(_Body):
             self._has_begun = True
             # In the thread of the view, whose connections they are.
             await sync_to_async(_release_database)()
-        if data := await asyncio.get_running_loop().run_in_executor(_threads, self._read):
-            return data
-        raise StopAsyncIteration
+        if self._download.is_at_end:
+            self.close()
+            raise StopAsyncIteration
+        return await asyncio.get_running_loop().run_in_executor(_threads, self._read)
 
     __iter__ = None  # type: ignore[assignment]

@@ -57,6 +57,10 @@ def serve(request: HttpRequest, level: str, label: str, name: str) -> HttpRespon
     return response
 
 
+# The view decides itself: Django's LoginRequiredMiddleware would send visitors of public files to log in.
+serve.login_required = False  # type: ignore[attr-defined]
+
+
 def _granted(asked: Delivery) -> tuple[B2Storage, FileMetadata | None]:
     """Return the storage of a file that the visitor may read, and what its row keeps of it.
 

@@ -1,4 +1,4 @@
-"""A server between b2fields and the emulator that changes its answers: a proxy, a wrong realm, a broken B2."""
+"""A server between b2fields and the emulator that changes answers: a proxy, a wrong realm, a broken B2."""
 
 import threading
 from contextlib import contextmanager
@@ -26,7 +26,13 @@ def between(emulator, change):
             status, body = change(self.path, original.status, original.read())
             self.send_response(status)
             for name, value in original.getheaders():
-                if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
+                if name.lower() not in (
+                    "content-length",
+                    "transfer-encoding",
+                    "connection",
+                    "date",
+                    "server",
+                ):
                     self.send_header(name, value)
             length = original.headers["Content-Length"] if self.command == "HEAD" else len(body)
             self.send_header("Content-Length", str(length))

@@ -12,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 from b2fields import has_perm, policy
 from b2fields.exceptions import NotConfigured
 from tests.legal.models import RULINGS
-from tests.serving import LEVELS, ROUTES, full_name, hold, path_of, put, signed_in
+from tests.serving import LEVELS, ROUTES, body_of, full_name, hold, path_of, put, signed_in
 from tests.test_access import KINDS, LOGIN, MISSING, aliased, of_owner, readers
 from tests.test_middleware import AUTHENTICATION, SESSION, answer, servers
 
@@ -309,3 +309,12 @@ def test_a_backend_that_denies_ends_the_question(server, cookies, permits, setti
     settings.MIDDLEWARE = [SESSION, AUTHENTICATION]
     client = server(cookies["member"])
     assert [outcome(client, path) for path in permits] == [404, 404, 404]
+
+
+def test_django_asks_no_visitor_of_a_public_file_to_log_in(settings, emulator, bucket):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    put(emulator, bucket, "a.txt")
+    hold("legal.contract.cover", "a.txt")
+    public = signed_in().get(path_of("legal.contract.cover", "a.txt"))
+    assert (public.status_code, body_of(public)) == (200, b"the file")
+    assert signed_in().get(path_of("legal.contract.scan", "a.txt")).status_code == 302

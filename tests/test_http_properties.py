@@ -212,9 +212,8 @@ conditions = {
     "If-Modified-Since": date_fields,
     "If-Unmodified-Since": date_fields,
 }
-sound_ranges = st.builds(
-    "bytes={}-{}".format, st.integers(0, 20), st.integers(20, 90) | st.just("")
-) | st.builds("bytes=-{}".format, st.integers(1, 90))
+firsts, lasts = st.integers(0, 20) | st.integers(30, 70), st.integers(70, 90) | st.just("")
+sound_ranges = st.builds("bytes={}-{}".format, firsts, lasts) | st.integers(1, 90).map("bytes=-{}".format)
 requests = (
     st.fixed_dictionaries({"Range": sound_ranges})
     | st.fixed_dictionaries({"Range": sound_ranges, "If-Range": if_ranges})

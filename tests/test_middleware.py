@@ -9,11 +9,20 @@ from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefuncti
 from django.core import mail
 from django.core.cache import cache
 from django.test import AsyncClient, Client
+from django.utils import translation
 
 from tests.legal.models import Contract
 from tests.serving import hold, path_of, put, signed_in
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def usual_language():
+    """LocaleMiddleware leaves the visitor's language behind in this thread."""
+    yield
+    translation.deactivate()
+
 
 # Text that a middleware would love to compress, and that is more than one read of ours.
 DATA = b"a line of text\n" * 30_000

@@ -1,6 +1,7 @@
 """Mistakes that are caught where they are made, instead of being found when a file is missing."""
 
 import functools
+import io
 
 import pytest
 from django.core.files.base import ContentFile, File
@@ -9,7 +10,8 @@ from django.db.models import F, Value
 from django.test.utils import isolate_apps
 from django.utils.deconstruct import deconstructible
 
-from b2fields import B2FileField, B2ImageField, has_perm
+from b2fields import B2FileField, B2ImageField, B2Storage, has_perm
+from b2fields.exceptions import NotConfigured
 from tests.images import png
 from tests.legal.models import AnnualReport, Contract, Picture, is_owner, letter_info
 
@@ -37,6 +39,8 @@ UNCOMMITTED = [
     pytest.param(upload, id="a ContentFile"),
     pytest.param(lambda: ContentFile(b"x"), id="a ContentFile without a name"),
     pytest.param(lambda: File(None, "a.pdf"), id="a File"),
+    pytest.param(lambda: io.BytesIO(b"x"), id="bytes in memory that are no File"),
+    pytest.param(lambda: io.StringIO("x"), id="text in memory that is no File"),
     pytest.param(lambda: of_an_instance(upload()), id="the file of an unsaved instance"),
     pytest.param(lambda: of_an_instance(ContentFile(b"x")), id="that of an unsaved instance without a name"),
 ]
@@ -54,6 +58,15 @@ def test_update_refuses(emulator, make):
     assert "instance.scan.save(" in str(raised.value)
     assert stored(row) == before
     assert operations == []
+
+
+@pytest.mark.django_db
+def test_update_refuses_a_file_of_this_machine(emulator):
+    row = made()
+    before = stored(row)
+    with open(__file__, "rb") as file, pytest.raises(ValueError, match="not uploaded"), transaction.atomic():
+        Contract.objects.update(scan=file)
+    assert stored(row) == before
 
 
 @pytest.mark.django_db
@@ -162,9 +175,24 @@ def made_here():
     return access
 
 
+def rule_made_here():
+    class Made(Rule):
+        pass
+
+    return Made
+
+
+def storage_made_here():
+    class Made(B2Storage):
+        pass
+
+    return Made
+
+
 @isolate_apps("tests.legal")
-def declare(field):
+def declare(field, **namespace):
     class Model(models.Model):
+        locals().update(namespace)
         file = field
 
         class Meta:
@@ -180,22 +208,59 @@ UNNAMEABLE = [
     pytest.param(functools.partial(Rule().allows), id="a partial of a method of an instance"),
     pytest.param(functools.partial(made_here()), id="a partial of a function within a function"),
     pytest.param(Rule(), id="an instance that cannot be deconstructed"),
+    pytest.param(rule_made_here().allows_all, id="a class method of a class within a function"),
+    pytest.param(functools.partial(rule_made_here().allows_all), id="a partial of one"),
 ]
 
 
 @pytest.mark.parametrize("field_class", [B2FileField, B2ImageField])
-@pytest.mark.parametrize("argument", ["access", "metadata"])
+@pytest.mark.parametrize("argument", ["access", "metadata", "storage"])
 @pytest.mark.parametrize("declared", UNNAMEABLE)
-def test_check_tells_of(field_class, argument, declared):
-    (error,) = declare(field_class(**{argument: declared})).check()
+def test_a_class_is_refused_with(field_class, argument, declared):
+    with pytest.raises(
+        NotConfigured, match=rf"legal\.model\.file has {argument}=.* cannot name\. Use a func"
+    ):
+        declare(field_class(**{argument: declared}))
+
+
+def test_a_class_is_refused_with_a_storage_class_within_a_function():
+    with pytest.raises(NotConfigured, match=r"legal\.model\.file has storage="):
+        declare(B2FileField(storage=storage_made_here()))
+
+
+@isolate_apps("tests.legal")
+def test_an_abstract_class_is_refused_where_a_model_is_made_of_it():
+    class Base(models.Model):
+        file = B2FileField(access=lambda request, instance: True)
+
+        class Meta:
+            app_label = "legal"
+            abstract = True
+
+    with pytest.raises(NotConfigured, match=r"legal\.model\.file has access="):
+
+        class Model(Base):
+            class Meta:
+                app_label = "legal"
+
+
+def test_the_past_models_of_a_migration_are_not_refused():
+    field = declare(B2FileField(access=lambda request, instance: True), __module__="__fake__")
+    assert [error.id for error in field.check()] == ["b2fields.E014"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({"metadata": {"kind": Rule()}}, id="metadata with such a value"),
+        pytest.param({"storage": B2Storage(access=made_here())}, id="a storage that was given such a policy"),
+    ],
+)
+def test_check_tells_of(arguments):
+    (error,) = declare(B2FileField(**arguments)).check()
     assert (error.id, error.obj.name) == ("b2fields.E014", "file")
-    assert error.msg.startswith(f"'{argument}' is ")
+    assert error.msg.startswith(f"'{next(iter(arguments))}' is ")
     assert "top level of a module" in error.hint
-
-
-def test_check_tells_of_metadata_with_a_value_that_cannot_be_written():
-    (error,) = declare(B2FileField(metadata={"kind": Rule()})).check()
-    assert error.id == "b2fields.E014"
 
 
 @pytest.mark.parametrize(

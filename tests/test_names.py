@@ -6,11 +6,12 @@ from urllib.parse import quote
 import pytest
 from django import forms
 from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import models
 from django.test.utils import isolate_apps
 
-from b2fields import B2FileField, names
+from b2fields import B2FileField, B2Storage, names
 from tests.legal.models import Contract
 from tests.serving import ROUTES, body_of, hold, put, signed_in, told
 
@@ -406,6 +407,23 @@ def test_a_segment_never_has_more_than_250_bytes(segment):
     fitted = names.fit_segment(segment)
     assert len(fitted.encode()) <= 250
     assert fitted == segment or len(fitted.encode()) >= 247
+
+
+@pytest.mark.parametrize("name", ["x" * 251, "ü" * 126 + "/a.txt", "x/" * 500 + "y"])
+def test_a_name_too_long_for_b2_is_refused_before_anything_is_sent(name, emulator):
+    storage = B2Storage()
+    with emulator.counted() as operations:
+        with pytest.raises(SuspiciousFileOperation, match="too long for B2"):
+            storage.upload(name, ContentFile(b"content"))
+        with pytest.raises(SuspiciousFileOperation), storage.open(name, "wb") as file:
+            file.write(b"content")
+    assert operations == []
+
+
+def test_the_location_counts_for_the_length_of_a_name(emulator):
+    with emulator.counted() as operations, pytest.raises(SuspiciousFileOperation):
+        B2Storage(location="x/" * 490).upload("y" * 100, ContentFile(b"content"))
+    assert operations == []
 
 
 def test_a_name_too_long_for_b2_is_refused_by_bytes_and_not_by_characters():

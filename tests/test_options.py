@@ -1,8 +1,11 @@
 """What a storage can be told: buckets it creates, accounts side by side, connections, seconds."""
 
+import contextlib
 import itertools
+import re
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -23,6 +26,7 @@ from b2fields.exceptions import (
     PolicyConflict,
 )
 from tests import emulated
+from tests.legal.models import Contract
 
 pytestmark = pytest.mark.django_db  # the checks of models ask the database what it can
 
@@ -371,6 +375,78 @@ def test_no_try_is_begun_after_the_deadline(impatient, emulator, settings):
     with emulator.counted() as operations, pytest.raises(B2Unavailable):
         USES["exists"](impatient)
     assert 2 <= len(operations) <= 3
+
+
+# Each setting has its effect
+
+
+def timed(use):
+    """Return how many seconds B2 was waited for in vain."""
+    begun = time.monotonic()
+    with pytest.raises(B2Unavailable):
+        use()
+    return time.monotonic() - begun
+
+
+@pytest.fixture
+def full():
+    """The address of a server whose queue of connections is full: it answers to no other."""
+    with socket.socket() as server, contextlib.ExitStack() as waiting:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(2):  # Linux queues one more than it is told
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_connection_is_waited_for_as_long_as_the_setting_says(bucket, settings, full):
+    settings.B2FIELDS_REALM = full
+    settings.B2FIELDS_RETRIES = 0
+    settings.B2FIELDS_CONNECT_TIMEOUT = 0.3
+    assert 0.3 <= timed(lambda: B2Storage().exists("a.txt")) < 0.9
+
+
+def test_an_answer_is_waited_for_as_long_as_the_setting_says(storage, emulator, settings):
+    storage.exists("warm.txt")
+    settings.B2FIELDS_RETRIES = 0
+    settings.B2FIELDS_READ_TIMEOUT = 0.3
+    emulator.fault("head_file_by_name", delay=3)
+    assert 0.3 <= timed(lambda: storage.exists("a.txt")) < 0.9
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_a_request_that_fails_is_tried_again_as_often_as_the_setting_says(
+    storage, emulator, settings, retries
+):
+    storage.exists("warm.txt")
+    settings.B2FIELDS_RETRIES = retries
+    emulator.fault("head_file_by_name", times=None, status=503)
+    with emulator.counted() as operations, pytest.raises(B2Unavailable):
+        storage.exists("a.txt")
+    assert operations == ["head_file_by_name"] * (1 + retries)
+
+
+@pytest.mark.parametrize(
+    ("unique", "pattern"),
+    [(True, r"scans/\d{4}/[A-Za-z0-9]{22}/a\.txt"), (False, r"scans/\d{4}/a\.txt")],
+    ids=["a folder of its own", "the name itself"],
+)
+def test_a_field_gives_each_file_what_the_setting_of_unique_names_says(emulator, settings, unique, pattern):
+    settings.B2FIELDS_UNIQUE_NAMES = unique
+    row = Contract()
+    row.scan.save("a.txt", content(), save=False)
+    assert re.fullmatch(pattern, row.scan.name)
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_name_that_is_taken_is_taken_over_if_the_setting_says_so(emulator, settings, overwrite):
+    settings.B2FIELDS_OVERWRITE = overwrite
+    first = B2Storage().save("a.txt", content(b"first"))
+    second = B2Storage().save("a.txt", content(b"second"))
+    assert (first == second) is overwrite
+    assert B2Storage().open(first).read() == (b"second" if overwrite else b"first")
 
 
 # Checks

@@ -119,6 +119,18 @@ def test_the_names_in_a_zip_archive_are_read_from_its_end(storage, emulator, cou
     assert moved < len(archive.getvalue()) / 100
 
 
+def test_the_names_in_a_zip_archive_cost_one_look_where_nothing_is_remembered(storage, emulator, settings):
+    settings.B2FIELDS_METADATA_TIMEOUT = 0
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("a.bin", CONTENT)
+    name = storage.save("big.zip", ContentFile(archive.getvalue()))
+    with emulator.counted() as operations, storage.open(name) as file, zipfile.ZipFile(file) as stored:
+        assert stored.namelist() == ["a.bin"]
+    assert operations.count("head_file_by_name") == 1
+    assert len(operations) <= 4
+
+
 def test_the_size_of_an_image_is_read_from_its_head(storage, emulator, count):
     name = storage.save("a.png", ContentFile(png(30, 40) + CONTENT))
     emulator.clear()
@@ -202,6 +214,27 @@ def test_a_reader_reads_one_version(emulator):
     storage.save("a.bin", ContentFile(CONTENT[::-1]))
     assert begin + file.read() == CONTENT
     assert storage.open("a.bin").read() == CONTENT[::-1]
+
+
+def test_a_reader_knows_the_end_of_the_version_that_it_reads(emulator):
+    storage = B2Storage(overwrite=True)
+    storage.save("a.bin", ContentFile(CONTENT))
+    file = storage.open("a.bin")
+    file.read(100)
+    storage.save("a.bin", ContentFile(b"new"))
+    assert file.seek(0, io.SEEK_END) == file.size == len(CONTENT)
+    file.seek(-10, io.SEEK_END)
+    assert file.read() == CONTENT[-10:]
+    assert storage.open("a.bin").size == 3
+
+
+def test_a_reader_that_asked_for_the_end_first_reads_the_version_whose_end_it_is(emulator):
+    storage = B2Storage(overwrite=True)
+    storage.save("a.bin", ContentFile(CONTENT))
+    file = storage.open("a.bin")
+    file.seek(-10, io.SEEK_END)
+    storage.save("a.bin", ContentFile(CONTENT[::-1] + b"longer"))
+    assert file.read() == CONTENT[-10:]
 
 
 def test_what_is_known_of_a_file_is_not_that_of_an_older_version_which_is_still_read(emulator):

@@ -525,7 +525,7 @@ def test_a_range_that_makes_no_sense_is_the_whole_file(header, known, reader, fi
     assert [r["range"] for r in emulator.requests() if r["operation"] == GET] == [None]
 
 
-@pytest.mark.parametrize("header", ["bytes=0-", "bytes=0-0", "bytes=-5", "bytes=-0"])
+@pytest.mark.parametrize("header", ["bytes=0-", "bytes=0-0", "bytes=-0"])
 def test_an_empty_file_has_no_range(header, reader, file):
     url = file("public", "empty.txt", b"")
     whole = reader.get(url)

@@ -4,6 +4,8 @@ import hashlib
 import io
 import os
 import pickle
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +17,9 @@ from django.core.files.storage import default_storage, storages
 from django.core.files.uploadedfile import InMemoryUploadedFile, TemporaryUploadedFile
 from django.test.utils import override_settings
 
-from b2fields import B2Storage
+from b2fields import B2Storage, claims
 from b2fields.exceptions import FileMissing, InvalidMetadata, NotConfigured
+from tests.between import between
 
 NAMES = [
     pytest.param("plain.txt", id="a plain name"),
@@ -44,9 +47,9 @@ def test_a_file_lives_under_its_name(storage, name):
 
 def test_times_are_those_of_the_upload(storage):
     name = storage.save("a.txt", ContentFile(b""))
-    for time in (storage.get_created_time(name), storage.get_modified_time(name)):
-        assert time.tzinfo == UTC
-        assert abs(time - datetime.now(UTC)) < timedelta(minutes=1)
+    for told in (storage.get_created_time(name), storage.get_modified_time(name)):
+        assert told.tzinfo == UTC
+        assert abs(told - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 @override_settings(USE_TZ=False)
@@ -155,6 +158,95 @@ def test_a_name_is_free_again_after_its_file_is_deleted_or_was_not_stored(storag
     with pytest.raises(OSError, match="cap"):
         storage.save("a.txt", ContentFile(b""))
     assert storage.save("a.txt", ContentFile(b"")) == "a.txt"
+
+
+LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
+FORGETFUL = "django.core.cache.backends.dummy.DummyCache"
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param(FORGETFUL, id="remembers nothing"),
+        pytest.param("tests.broken_cache.BrokenCache", id="down"),
+    ],
+)
+def test_saves_of_one_new_name_in_one_process_need_no_cache_to_be_told_apart(storage, settings, backend):
+    settings.CACHES = {"default": {"BACKEND": backend}}
+    contents = [f"content {number}".encode() for number in range(20)]
+    with ThreadPoolExecutor(20) as threads:
+        names = list(threads.map(lambda content: storage.save("a.txt", ContentFile(content)), contents))
+    assert len(set(names)) == 20
+    assert [storage.open(name).read() for name in names] == contents
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Set the clocks of this process so many seconds forward."""
+    clocks = {"time": time.time, "monotonic": time.monotonic}
+
+    def later(seconds):
+        for name, clock in clocks.items():
+            monkeypatch.setattr(time, name, lambda clock=clock: clock() + seconds)
+
+    return later
+
+
+@pytest.mark.parametrize(
+    ("backend", "forget"),
+    [
+        pytest.param(FORGETFUL, lambda: None, id="this process"),
+        pytest.param(LOCMEM, claims._ends.clear, id="the cache, for another process"),
+    ],
+)
+def test_an_upload_that_takes_minutes_keeps_its_name_claimed_in(
+    storage, emulator, settings, later, backend, forget
+):
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "claims"}}
+    storage.exists("warm.txt")
+    emulator.clear()
+    emulator.fault("b2_upload_file", delay=0.7)
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(storage.save, "a.txt", ContentFile(b"slow"))
+        while "b2_upload_file" not in emulator.operations():
+            assert not slow.done()
+        later(600)
+        forget()
+        quick = storage.save("a.txt", ContentFile(b"quick"))
+        assert not slow.done()
+    assert (slow.result(), storage.open("a.txt").read()) == ("a.txt", b"slow")
+    assert storage.open(quick).read() == b"quick"
+
+
+def test_a_name_stays_claimed_for_as_long_as_another_save_may_have_looked_before_it_was_stored(
+    storage, bucket, settings, later, b2_api
+):
+    settings.B2FIELDS_METADATA_TIMEOUT = 0
+    storage.save("a.txt", ContentFile(b""))
+    b2_api.get_bucket_by_name(bucket).hide_file("a.txt")  # so that looking finds none
+    later(100)
+    assert storage.save("a.txt", ContentFile(b"")) != "a.txt"
+    later(130)
+    assert storage.save("a.txt", ContentFile(b"")) == "a.txt"
+
+
+def test_no_more_than_some_thousand_claims_are_remembered_and_the_longest_of_them(settings, bucket):
+    settings.CACHES = {"default": {"BACKEND": FORGETFUL}}
+    assert claims.claim(3600, bucket, "long")
+    for number in range(claims._MOST + 10):
+        assert claims.claim(60, bucket, str(number))
+    assert len(claims._ends) <= claims._MOST
+    assert not claims.claim(60, bucket, "long")
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_process_claims_names_though_a_thread_of_its_parent_was_about_to(bucket):
+    with claims._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)
+            os._exit(0 if claims.claim(60, bucket, "forked") else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize(
@@ -306,6 +398,19 @@ def test_a_deletion_that_is_interrupted_brings_no_older_version_back(emulator):
     assert not storage.exists("a.txt")
 
 
+def test_a_version_whose_listing_tells_no_action_is_deleted_too(storage, emulator, settings):
+    storage.save("a.txt", ContentFile(b""))
+
+    def change(path, status, body):
+        if "b2_list_file_versions" in path:
+            body = body.replace(b'"action"', b'"another"')
+        return status, body
+
+    with between(emulator, change) as settings.B2FIELDS_REALM:
+        storage.delete("a.txt")
+        assert not storage.exists("a.txt")
+
+
 def test_the_temporary_file_of_an_upload_is_used_up(storage):
     file = temporary_upload(b"content")
     storage.save("a.bin", file)
@@ -430,3 +535,27 @@ def test_a_path_is_a_name(storage):
         assert (str(file), file.read()) == ("folder/a.txt", b"content")
     assert (storage.exists(path), storage.size(path)) == (True, 7)
     assert storage.listdir(Path()) == (["folder"], [])
+
+
+class Insisting(B2Storage):
+    """A storage of a project's own that overwrites, as Django's documentation shows one."""
+
+    def get_available_name(self, name, max_length=None):
+        return name
+
+
+def test_a_subclass_that_insists_on_a_name_gets_it(emulator):
+    storage = Insisting()
+    assert storage.save("a.txt", ContentFile(b"old")) == "a.txt"
+    assert storage.save("a.txt", ContentFile(b"new")) == "a.txt"
+    assert storage.open("a.txt").read() == b"new"
+
+
+def test_a_name_that_shares_its_folder_is_made_valid_as_in_every_storage_of_django(storage):
+    assert storage.get_valid_name("test with space.txt") == "test_with_space.txt"
+
+
+@pytest.mark.parametrize("name", ["w/x.txt", "w\\x.txt", "./w/x.txt", Path("w/x.txt")], ids=str)
+def test_whatever_opens_a_file_of_an_alias_links_to_it(name, settings, emulator):
+    settings.STORAGES = {**settings.STORAGES, "scans": {"BACKEND": "b2fields.B2Storage"}}
+    assert storages["scans"].url(name) == "/b2l/scans/w/x.txt"

@@ -8,6 +8,8 @@ from tests.settings import MIDDLEWARE as USUAL
 # It must leave files alone.
 MIDDLEWARE = ["django.middleware.gzip.GZipMiddleware", *USUAL]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["SERVING_DATABASE"]}}
+# Files bring their own, whatever the project has.
+SECURE_CONTENT_TYPE_NOSNIFF = False
 LOGIN_URL = "/admin/login/"
 MIGRATION_MODULES = dict.fromkeys(["admin", "auth", "contenttypes", "sessions"])
 B2FIELDS_REALM = os.environ["SERVING_REALM"]
