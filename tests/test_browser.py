@@ -275,9 +275,13 @@ def test_an_upload_is_no_worker_of_the_site(page, upload, context):
     outcomes = page.evaluate(
         """url => Promise.all([
             navigator.serviceWorker.register(url).then(() => "runs", error => error.name),
-            new Promise(resolve => new Worker(url).onerror = () => resolve("refused")),
+            new Promise(resolve => {
+                const worker = new Worker(url)
+                worker.onmessage = () => resolve("runs")
+                worker.onerror = () => resolve("refused")
+            }),
         ])""",
-        upload("worker.js", SCRIPT),
+        upload("worker.js", SCRIPT + b"; self.postMessage('runs')"),
     )
     assert outcomes == ["SecurityError", "refused"]
     assert context.ran == []

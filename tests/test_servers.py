@@ -346,8 +346,9 @@ def test_a_forked_worker_opens_connections_of_its_own(emulator_process, served_b
     with closing(
         Server("gunicorn", tmp_path / "site.sqlite3", emulator_process.realm, served_bucket)
     ) as server:
+        put(emulator_process, served_bucket, "small.txt", b"the file")
         server.hold("small.txt")
-        # The parent used the storage before it forked, and has its connection still.
-        assert connections(server.process.pid, server.b2_port) == 1
+        # The parent uses the storage before it forks, and keeps its connection.
+        until(lambda: connections(server.process.pid, server.b2_port) == 1)
         assert server.client.get(SMALL_URL).text == "the file"
         assert server.connections_to_b2() == 1
