@@ -12,7 +12,8 @@ import pytest
 
 def find(program: str) -> str:
     """Return the path of a *program* that pip cannot install; CI fails where it is missing, others skip."""
-    path = shutil.which(program)
+    # Debian keeps servers where only root looks.
+    path = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin")
     if path is None:
         refuse = pytest.fail if os.environ.get("CI") else pytest.skip
         refuse(f"{program} is not installed: .ci/run installs it from Debian")
