@@ -1,4 +1,7 @@
-"""System checks of the project; those of a field are its own ``check()``. None of them asks B2."""
+"""System checks of the project; those of a field are its own ``check()``.
+
+None of them asks B2, but for that of bucket types, which only ``check --deploy`` runs.
+"""
 
 from typing import Any
 
@@ -15,7 +18,8 @@ from b2fields import (
     servingchecks,  # noqa: F401 - registers more
     settingschecks,  # noqa: F401 - registers more
 )
-from b2fields.exceptions import InvalidMetadata, NotConfigured
+from b2fields.b2 import shared_deadline
+from b2fields.exceptions import B2FieldsError, InvalidMetadata, NotConfigured, PolicyConflict
 from b2fields.storage import B2Storage
 
 # Earlier ones ignore Cache-Control in mixed case and send session cookies with public responses.
@@ -104,6 +108,22 @@ def check_application_key(**kwargs: Any) -> list[CheckMessage]:
         hint = "Fields whose storage brings its own key do not need it."
         return [Warning(str(error), hint=hint, id="b2fields.W009")]
     return []
+
+
+@register(deploy=True)
+def check_bucket_types(**kwargs: Any) -> list[CheckMessage]:
+    """Ask B2 whether private policies stand on private buckets; without an answer nothing is said."""
+    found: dict[str, CheckMessage] = {}
+    with shared_deadline():
+        for storage in references.b2_storages():
+            try:
+                storage.check_policy(create=False)
+            except PolicyConflict as error:
+                hint = "Nothing is uploaded there until then; everybody may be able to read what is there."
+                found[str(error)] = Error(str(error), hint=hint, id="b2fields.E032")
+            except B2FieldsError:
+                continue  # What has no bucket or no key is for other checks, and whether B2 answers for none.
+    return list(found.values())
 
 
 @register()

@@ -183,11 +183,14 @@ class B2Storage(ConfiguredStorage):
         send_safely(file_saved, type(self), storage=self, name=name, metadata=stored)
         return name
 
-    def check_policy(self) -> None:
-        """Raise PolicyConflict if a private policy stands on a bucket that everybody can read."""
+    def check_policy(self, *, create: bool = True) -> None:
+        """Raise PolicyConflict if a private policy stands on a bucket that everybody can read.
+
+        One that is missing is created, if *create* and the settings say so.
+        """
         if self.level == "public":
             return
-        bucket_type = self.client.bucket(self.bucket).type
+        bucket_type = self.client.bucket(self.bucket, create=create).type
         if bucket_type is None:
             raise PolicyConflict(
                 f"{self} has access={self.level!r}, but this application key may not see whether "

@@ -332,6 +332,30 @@ def test_check_asks_B2_for_nothing(emulator):
     assert operations == []
 
 
+def found_by_deploy():
+    return [error for error in run_checks(include_deployment_checks=True) if error.id == "b2fields.E032"]
+
+
+def test_check_deploy_finds_private_policies_on_a_public_bucket(emulator, make_bucket, settings):
+    assert found_by_deploy() == []
+    settings.B2FIELDS_BUCKET = make_bucket("allPublic")
+    errors = found_by_deploy()
+    assert any("legal.contract.scan" in error.msg and "allPublic" in error.msg for error in errors)
+    assert not any("legal.contract.cover" in error.msg for error in errors)
+
+
+def test_check_deploy_creates_no_bucket(emulator, settings, b2_api):
+    settings.B2FIELDS_BUCKET, settings.B2FIELDS_CREATE_BUCKET = "bucket-of-nobody", {}
+    assert found_by_deploy() == []
+    assert "bucket-of-nobody" not in [bucket.name for bucket in b2_api.list_buckets()]
+
+
+def test_check_deploy_says_nothing_of_buckets_while_B2_does_not_answer(emulator, make_bucket, settings):
+    settings.B2FIELDS_BUCKET = make_bucket("allPublic")
+    emulator.fault("*", times=None, status=503)
+    assert found_by_deploy() == []
+
+
 def test_an_unknown_kind_of_account_info_is_named(emulator, settings):
     settings.B2FIELDS_ACCOUNT_INFO = {"type": "paper"}
     with pytest.raises(NotConfigured, match=r"B2FIELDS_ACCOUNT_INFO has type 'paper'\. Use"):

@@ -102,15 +102,15 @@ class Client:
 
     # Buckets
 
-    def bucket(self, name: str) -> Bucket:
+    def bucket(self, name: str, *, create: bool = True) -> Bucket:
         """Return id and type of a bucket: one request, the answer is remembered and shared.
 
-        One that is missing is created, by one request more, if this client was told how.
+        One that is missing is created, by one request more, if *create* and this client was told how.
         """
         try:
             return self._ask(name, None, partial(buckets.look_up, name=name))
         except BucketMissing:
-            new = self._new_bucket()
+            new = self._new_bucket() if create else None
             if new is None:
                 raise
         return self._ask(name, None, partial(buckets.create, name=name, new=new))
