@@ -8,7 +8,9 @@ from b2fields import http
 from b2fields.metadata import FileMetadata
 
 
-def set_validators(response: HttpResponseBase, known: FileMetadata) -> None:
+def describe(response: HttpResponseBase, known: FileMetadata) -> None:
+    """Give the response the validators of a version, and its type as B2 has it, for images."""
+    response.headers["Content-Type"] = known.content_type
     response.headers["ETag"] = http.etag_of(known.file_id)
     response.headers["Last-Modified"] = http_date(known.uploaded // 1000)
 
@@ -23,7 +25,7 @@ def unchanged(request: HttpRequest, known: FileMetadata) -> HttpResponseBase | N
     if status is None:
         return None
     response = HttpResponseNotModified() if status == 304 else HttpResponse(status=status)
-    set_validators(response, known)
+    describe(response, known)
     return response
 
 

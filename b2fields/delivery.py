@@ -37,14 +37,20 @@ def deliver(delivery: Delivery, storage: B2Storage, of_row: FileMetadata | None 
     except B2FieldsError as error:
         logs.failed(delivery, 503, error)
         response = HttpResponse(status=503, headers={"Retry-After": str(_RETRY_AFTER_SECONDS)})
-    _set_headers(response, delivery, storage.level, serving)
+    _set_headers(response, delivery, storage, serving)
     return response
 
 
-def _set_headers(response: HttpResponseBase, delivery: Delivery, level: str, serving: http.Serving) -> None:
+def _set_headers(
+    response: HttpResponseBase, delivery: Delivery, storage: B2Storage, serving: http.Serving
+) -> None:
     request = delivery.request
     if response.status_code in (200, 206, 304):
-        headers = http.file_headers(level, delivery.name, serving, download=_wants_download(request))
+        stored_type = response.headers.get("Content-Type") if storage.holds_images else None
+        download = _wants_download(request)
+        headers = http.file_headers(
+            storage.level, delivery.name, serving, download=download, stored_type=stored_type
+        )
     else:
         headers = dict(http.REFUSAL_HEADERS)
     if "Vary" in headers:
@@ -102,7 +108,7 @@ def _proxy(delivery: Delivery, storage: B2Storage, of_row: FileMetadata | None =
         download.close()
         return _proxy(delivery, storage)
     response = stream(delivery, download)
-    conditions.set_validators(response, download.metadata)
+    conditions.describe(response, download.metadata)
     response.headers["Content-Length"] = str(download.length)
     if byte_range is not None:
         first, last, total = download.extent
@@ -139,7 +145,7 @@ def _accel(delivery: Delivery, storage: B2Storage, of_row: FileMetadata | None) 
     except CannotSign:
         return _proxy(delivery, storage, of_row)
     response = HttpResponse()
-    conditions.set_validators(response, known)
+    conditions.describe(response, known)
     # Path and query as they were signed, behind what no name can replace.
     response.headers["X-Accel-Redirect"] = ACCEL_LOCATION + url[url.index("/", len("https://")) :]
     if byte_range is not None:
@@ -161,7 +167,7 @@ def _without_bytes(request: HttpRequest, known: FileMetadata) -> HttpResponseBas
     if unchanged := conditions.unchanged(request, known):
         return unchanged
     response = HttpResponse(headers={"Content-Length": str(known.size)})
-    conditions.set_validators(response, known)
+    conditions.describe(response, known)
     return response
 
 

@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models.fields.files import FieldFile, ImageFieldFile, ImageFileDescriptor
 
 from b2fields import rowinfo
+from b2fields.http import image_type_of
 from b2fields.metadata import FileMetadata
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class B2FieldFile(FieldFile):
         usual = self.storage
         # A copy, so that its last upload is this one.
         storage = self.storage = copy(self.field.storage_for(self.instance, name))
+        storage.found_type = self._type_of(content)
         try:
             super().save(name, content, save=False)
         finally:
@@ -87,6 +89,10 @@ class B2FieldFile(FieldFile):
         super().delete(save)
 
     delete.alters_data = True  # type: ignore[attr-defined]
+
+    def _type_of(self, content: File[Any]) -> str | None:
+        """Return the media type to store an upload under; None for that of its extension."""
+        return None
 
     def _dimensions_of(self, content: File[Any]) -> tuple[int, int] | None:
         """Return width and height of an upload, if it is an image's field and Pillow can tell."""
@@ -113,6 +119,15 @@ class B2ImageFieldFile(B2FieldFile, ImageFieldFile):
         # Private to Django, but the one place that width, height and both dimension fields go through.
         dimensions: tuple[int, int] = super()._get_image_dimensions()  # type: ignore[misc]
         return dimensions
+
+    def _type_of(self, content: File[Any]) -> str | None:
+        if not content.seekable():
+            return None
+        position = content.tell()
+        content.seek(0)
+        head = content.read(12)
+        content.seek(position)
+        return image_type_of(head) if isinstance(head, bytes) else None
 
     def _dimensions_of(self, content: File[Any]) -> tuple[int, int] | None:
         # Pillow raises what its formats raise; an image that it cannot read has no size.

@@ -143,7 +143,7 @@ class B2FileField(models.FileField):
                 f"{self.label} has storage={self.declared_storage!r}, which is no B2Storage. Pass one, a "
                 "callable that returns one, or the alias of one in STORAGES."
             )
-        return base.configured(
+        storage = base.configured(
             field_label=self.label,
             access=self.access,
             bucket=self.bucket,
@@ -153,6 +153,8 @@ class B2FileField(models.FileField):
             metadata=self.metadata if isinstance(self.metadata, Mapping) else None,
             unique_names=self.unique_names,
         )
+        storage.holds_images = isinstance(self, models.ImageField)
+        return storage
 
     @property
     def b2_storage(self) -> B2Storage:

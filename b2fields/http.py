@@ -211,6 +211,19 @@ def content_type_of(name: str) -> str:
     return _TYPES.get(extension, "application/octet-stream")
 
 
+def image_type_of(head: bytes) -> str | None:
+    """Return the media type of an image, by its first 12 bytes, if browsers show its format."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "image/webp"
+    return "image/avif" if head[4:12] == b"ftypavif" else None
+
+
 def etag_of(file_id: str) -> str:
     """Return a strong validator: B2 gives every upload an id of its own and never changes its bytes."""
     return f'"{hashlib.sha256(file_id.encode()).hexdigest()[:32]}"'
@@ -265,9 +278,15 @@ def _without_sandbox(policy: str) -> str:
     return "; ".join(text for name, text in directives(policy).items() if name != "sandbox")
 
 
-def file_headers(level: str, name: str, serving: Serving = _USUAL, *, download: bool) -> dict[str, str]:
-    """Return the headers of a file response that follow from its level, its name and what is configured."""
-    content_type = content_type_of(name)
+def file_headers(
+    level: str, name: str, serving: Serving = _USUAL, *, download: bool, stored_type: str | None = None
+) -> dict[str, str]:
+    """Return the headers of a file response that follow from its level, its name and what is configured.
+
+    *stored_type* is what an image field found in the file; it counts if it is an image that is shown.
+    """
+    is_image = stored_type in _INLINE and str(stored_type).startswith("image/")
+    content_type = str(stored_type) if is_image else content_type_of(name)
     is_shown_pdf = content_type == PDF and serving.inline_pdf and not download
     attachment = download or not (is_shown_pdf or content_type in _INLINE | serving.inline_types)
     policy = serving.content_security_policy

@@ -46,6 +46,9 @@ class B2Storage(ConfiguredStorage):
 
     # Name and metadata of what this very object uploaded last: a field's file asks its own copy.
     last_upload: tuple[str, FileMetadata] | None = None
+    # Whether these are the files of an image field, and the type that it found in the one it uploads.
+    holds_images = False
+    found_type: str | None = None
 
     # Names
 
@@ -204,7 +207,7 @@ class B2Storage(ConfiguredStorage):
             )
 
     def _content_type(self, name: str) -> str:
-        return content_type_of(name)
+        return self.found_type or content_type_of(name)
 
     def _file_info(self, full_name: str) -> dict[str, str]:
         own: Mapping[str, str] = self._options.get("metadata") or {}
@@ -333,7 +336,9 @@ class B2Storage(ConfiguredStorage):
             )
         if self.level != "public" and client.public_url(self.bucket):
             self.check_policy()
-        headers = file_headers(self.level, name, self.serving, download=download)
+        known = self.known_metadata(name) if self.holds_images else None
+        stored_type = known.content_type if known else None
+        headers = file_headers(self.level, name, self.serving, download=download, stored_type=stored_type)
         return client.signed_url(
             self.bucket,
             self.full_name(name),

@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils.http import http_date, parse_http_date
 
 from b2fields.exceptions import DamagedFile
+from tests.images import encoded, png
 from tests.legal.models import Archive, Contract
 from tests.serving import (
     AUTHORIZE,
@@ -990,3 +991,45 @@ def test_a_download_that_is_closed_while_it_is_read_leaves_no_bytes_to_the_next(
         reading.join()
         # Only one that was read to its end may be used again.
         assert connections(os.getpid(), port) == before + (download.position == len(data))
+
+
+# Images
+
+
+@pytest.mark.parametrize("delivery", ["proxy", "accel"])
+@pytest.mark.parametrize(
+    ("filename", "data", "content_type"),
+    [
+        pytest.param("a.jpg", png(3, 2), "image/png", id="a PNG that is named .jpg"),
+        pytest.param("a.png", encoded("JPEG"), "image/jpeg", id="a JPEG that is named .png"),
+        pytest.param("a.png", encoded("GIF"), "image/gif", id="a GIF that is named .png"),
+        pytest.param("photo", encoded("WEBP"), "image/webp", id="a WebP without an extension"),
+        pytest.param("a.html", png(3, 2), "image/png", id="a PNG that is named .html"),
+        pytest.param("a.png", b"no image", "image/png", id="no image, by its extension"),
+    ],
+)
+def test_an_image_goes_out_as_what_it_is(filename, data, content_type, delivery, emulator, reader, settings):
+    settings.B2FIELDS_DELIVERY = delivery
+    url = store("legal.picture.image", filename, data).image.url
+    for response in (reader.get(url), reader.head(url), reader.get(url, headers={"Range": "bytes=0-3"})):
+        body_of(response)
+        assert response.headers["Content-Type"] == content_type
+        assert response.headers["Content-Disposition"].startswith("inline")
+
+
+def test_only_an_image_field_tells_a_file_by_its_content(emulator, reader):
+    url = store("legal.contract.scan", "a.html", png(3, 2)).scan.url
+    response = reader.get(url)
+    body_of(response)
+    assert response.headers["Content-Type"] == "application/octet-stream"
+    assert response.headers["Content-Disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize("stored", ["text/html", "image/svg+xml", "application/javascript", "IMAGE/PNG"])
+def test_no_other_type_of_b2s_goes_out(stored, emulator, bucket, reader):
+    put(emulator, bucket, "a.html", PAGE, content_type=stored)
+    hold("legal.picture.image", "a.html")
+    response = reader.get(path_of("legal.picture.image", "a.html"))
+    body_of(response)
+    assert response.headers["Content-Type"] == "application/octet-stream"
+    assert response.headers["Content-Disposition"].startswith("attachment")
