@@ -6,7 +6,7 @@ it has each ModelSerializer take this field for a B2ImageField.
 
 from typing import Any
 
-from rest_framework import serializers  # type: ignore[import-untyped]
+from rest_framework import serializers
 
 from b2fields.fields import B2ImageField
 

@@ -33,6 +33,7 @@ from .worker import MEMORY_IS_TOLD
 
 PACKAGES = ("django", "b2sdk", "gunicorn", "uvicorn", "django-backblaze-b2")
 VIEWS = OURS, FLOOR, PEER = "b2fields", "floor", "django-backblaze-b2"
+CHECKED = "floor that checks"
 CURL, B2 = "curl from B2", "B2 itself"
 BUCKET = "benchmarks"
 CAPABILITIES = ("listBuckets", "listFiles", "readFiles", "writeFiles", "deleteFiles", "shareFiles")
@@ -52,6 +53,8 @@ PATHS = {
     (OURS, UVICORN): "/b2l/papers.paper.file/",
     (FLOOR, UVICORN): "/floor/asgi/",
     (PEER, GUNICORN): "/peer/b2l/",
+    (CHECKED, GUNICORN): "/checked/wsgi/",
+    (CHECKED, UVICORN): "/checked/asgi/",
 }
 
 
@@ -170,7 +173,7 @@ def download(site: Site, times: int = 1) -> Download:
 
 def large_file(bench: Bench) -> Section:
     """Download it by one client, and by four at the same time."""
-    keys = [key for key in bench.sites if PEER not in key]
+    keys = [key for key in bench.sites if PEER not in key and CHECKED not in key]
     alone: dict[tuple[str, str], list[Download]] = {key: [] for key in bench.sites}
     together: dict[tuple[str, str], list[Download]] = {key: [] for key in bench.sites}
     by_curl = []
@@ -241,7 +244,7 @@ def first_byte(bench: Bench) -> Section:
                 unit="ms",
                 runs=runs[OURS, kind],
                 yardstick=by_b2,
-                beside={FLOOR: runs[FLOOR, kind]},
+                beside={name: runs[name, kind] for name in (FLOOR, CHECKED)},
                 excess_at_most=3,
             )
             for kind in KINDS
@@ -281,7 +284,7 @@ def small_file(bench: Bench) -> Section:
                 what=f"{kind}: {what}",
                 unit=unit,
                 runs=runs[OURS, kind],
-                beside={name: runs[name, kind] for name in (FLOOR, PEER) if (name, kind) in runs}
+                beside={name: runs[name, kind] for name in (FLOOR, CHECKED, PEER) if (name, kind) in runs}
                 | beside_all,
                 **targets,
             )

@@ -9,8 +9,11 @@ from functools import cache
 from typing import Any
 
 from b2sdk import v3
+from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, StreamingHttpResponse
+from django.shortcuts import aget_object_or_404, get_object_or_404
 
 from b2fields.download import CHUNK
 
@@ -45,6 +48,21 @@ async def asgi(request: HttpRequest, name: str) -> StreamingHttpResponse:
             yield data
 
     return respond(chunks(), answer)
+
+
+# The same for those who are signed in, and for names that a row has: what any site with accounts would ask.
+
+
+@login_required
+def checked_wsgi(request: HttpRequest, name: str) -> StreamingHttpResponse:
+    get_object_or_404(apps.get_model("papers", "Paper"), file=name)
+    return wsgi(request, name)
+
+
+@login_required
+async def checked_asgi(request: HttpRequest, name: str) -> StreamingHttpResponse:
+    await aget_object_or_404(apps.get_model("papers", "Paper"), file=name)
+    return await asgi(request, name)
 
 
 def respond(chunks: Any, answer: Any) -> StreamingHttpResponse:

@@ -31,6 +31,8 @@ urlpatterns = [
     path("usage", usage),
     path("floor/wsgi/<path:name>", floor.wsgi),
     path("floor/asgi/<path:name>", floor.asgi),
+    path("checked/wsgi/<path:name>", floor.checked_wsgi),
+    path("checked/asgi/<path:name>", floor.checked_asgi),
     path("peer/", include("django_backblaze_b2.urls")),
     path("", include("b2fields.urls")),
 ]
