@@ -87,7 +87,7 @@ class B2FileField(models.FileField):
         max_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self.inline_pdf, self.max_size = inline_pdf, max_size
+        self.delivery, self.inline_pdf, self.max_size = delivery, inline_pdf, max_size
         self.info_field = info_field
         self.access, self.bucket, self.metadata, self.unique_names = access, bucket, metadata, unique_names
         self._built: tuple[object, B2Storage] | None = None
@@ -100,7 +100,6 @@ class B2FileField(models.FileField):
         kwargs.setdefault("max_length", _MAX_LENGTH)
         # Serving looks files up by name.
         kwargs.setdefault("db_index", True)
-        self.delivery = delivery
         super().__init__(verbose_name, name, upload_to=upload_to, **kwargs)
         # As an alias, so that a migration does not hold what the settings say of it today.
         self.declared_storage = DEFAULT_STORAGE_ALIAS if storage is default_storage else storage

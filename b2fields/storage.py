@@ -311,7 +311,8 @@ class B2Storage(ConfiguredStorage):
 
     def learn_public_url(self) -> None:
         """Ask B2 for the bucket's type, if links depend on it and nothing has told it within a day."""
-        if self.level == "public" and not self.cdn and not self.is_for_private_files:
+        is_asked = self.level == "public" and not self.cdn and not self.needs_key_to_read
+        if is_asked and not self.is_for_private_files:
             self.client.learn_public_url(self.bucket)
 
     def signed_url(self, name: str | None, expires: int | None = None, *, download: bool = False) -> str:

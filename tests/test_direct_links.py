@@ -391,3 +391,10 @@ def test_no_link_holds_a_token(public_bucket, emulator):
     token = B2Storage().client.api.account_info.get_account_auth_token()
     assert token not in row.cover.url
     assert "?" not in row.cover.url
+
+
+def test_nobody_asks_for_the_bucket_of_files_that_no_browser_could_open(public_bucket, emulator):
+    storage = B2Storage(access="public", encryption={"mode": "SSE-C", "key": b"k" * 32})
+    with emulator.counted() as operations:
+        storage.learn_public_url()
+    assert operations == []

@@ -1,16 +1,13 @@
 """nginx before a site that delivers by accel, and the same nginx straight before B2."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import b2fields
-
+from ..serving.nginx import snippet_without_tls
 from . import servers
 from .sites import Site
 
-SNIPPET = Path(b2fields.__file__).with_name("nginx.conf")
 STRAIGHT = "/straight/"
 CONFIGURATION = """\
 daemon off;
@@ -53,9 +50,7 @@ http {{
 @contextmanager
 def nginx(site: Site, b2: Site, folder: Path) -> Iterator[tuple[Site, Site]]:
     """Give the *site* as seen through nginx, and B2 as seen through the same nginx."""
-    # The emulator has no TLS.
-    snippet = re.sub(r"(?m)^ *proxy_ssl_.*\n", "", SNIPPET.read_text()).replace("https://", "http://")
-    (folder / "b2fields.conf").write_text(snippet)
+    (folder / "b2fields.conf").write_text(snippet_without_tls())
     configuration, port = folder / "front.conf", servers.free_port()
     configuration.write_text(
         CONFIGURATION.format(

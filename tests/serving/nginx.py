@@ -41,14 +41,17 @@ http {{
 """
 
 
+def snippet_without_tls():
+    """Return the package's nginx.conf for the emulator, which has no TLS."""
+    return re.sub(r"(?m)^ *proxy_ssl_.*\n", "", SNIPPET.read_text()).replace("https://", "http://")
+
+
 @contextmanager
 def nginx(program, folder, site, realm):
     """Run nginx before the *site* on this port, with the emulator for B2, and give its own port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    # The emulator has no TLS.
-    snippet = re.sub(r"(?m)^ *proxy_ssl_.*\n", "", SNIPPET.read_text()).replace("https://", "http://")
-    (folder / "b2fields.conf").write_text(snippet)
+    (folder / "b2fields.conf").write_text(snippet_without_tls())
     values = {"folder": folder, "b2": urlsplit(realm).netloc, "port": port, "site": site}
     (folder / "nginx.conf").write_text(_CONFIGURATION.format(**values))
     command = [program, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
