@@ -59,6 +59,14 @@ class B2FieldsConf(AppConf):
     # The status for an anonymous visitor of a private file: 302, to LOGIN_URL, or 404.
     ANONYMOUS: int = 302
 
+    # Remove the file that a row no longer names: when it is replaced or cleared, and when the row goes.
+    CLEANUP: bool = False
+    # How a file is removed: "delete" every version, or "hide", from which it can be brought back.
+    DELETE: str = "delete"
+    # Seconds that the file is kept before; and the Django Tasks backend that removes it, by its alias.
+    CLEANUP_DELAY: float = 0
+    TASKS: str | None = None
+
     # Seconds that size, checksum and time of a file are remembered in Django's cache; 0 turns that off.
     METADATA_TIMEOUT: int = 3600
     # Bytes of an upload kept in memory before it goes to a temporary file.

@@ -38,6 +38,7 @@ OPTIONS = (
     "cdn",
     "content_security_policy",
     "create_bucket",
+    "delete",
     "delivery",
     "encryption",
     "inline_pdf",
@@ -268,6 +269,16 @@ class ConfiguredStorage(_Deconstructible):
         if size is not None and (type(size) is not int or size < 1):
             raise NotConfigured(f"B2FIELDS_MAX_SIZE must be None or a number of bytes; it is {size!r}.")
         return size
+
+    @property
+    def is_hiding(self) -> bool:
+        """Tell whether a file that is deleted is only hidden, so that it can be brought back."""
+        way: object = self._option("delete")
+        if way not in ("delete", "hide"):
+            raise NotConfigured(
+                f'B2FIELDS_DELETE must be "delete" (every version) or "hide" (recoverable); it is {way!r}.'
+            )
+        return way == "hide"
 
     @property
     def create_bucket(self) -> NewBucket | None:

@@ -129,6 +129,29 @@ def plain_fields_on(storage: B2Storage) -> Iterator[AnyFileField]:
             yield field
 
 
+def fields_in(bucket: str) -> Iterator[AnyFileField]:
+    """Yield every file field, Django's own included, whose files are in this bucket."""
+    for field in _file_fields():
+        storage = b2_storage_of(field)
+        if storage is not None and (bucket_of(storage) or "").lower() == bucket.lower():
+            yield field
+
+
+def b2_storage_of(field: AnyFileField) -> B2Storage | None:
+    """Return the storage of a field, if it is one of ours and can be built."""
+    try:
+        storage = _storage_of(field)
+    except ImproperlyConfigured:  # What cannot be built has stored nothing.
+        return None
+    return storage if isinstance(storage, B2Storage) else None
+
+
+def prefix_of(field: AnyFileField) -> str:
+    """Return what stands before a field's names in the bucket: its storage's location."""
+    storage = b2_storage_of(field)
+    return f"{storage.location}/" if storage is not None and storage.location else ""
+
+
 def shares_its_place(storage: B2Storage) -> bool:
     """Tell whether other policies store within the same names of the same bucket."""
     others: list[AnyFileField | B2Storage] = list(_file_fields())

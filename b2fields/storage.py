@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -222,9 +222,18 @@ class B2Storage(ConfiguredStorage):
         if not name:
             raise ValueError("The name must be given to delete().")
         full_name = self.full_name(name)
-        # Forgotten before and after: a reader in between may have remembered it again.
+        with self.forgetting(name):
+            if self.is_hiding:
+                self.client.hide(self.bucket, full_name)
+            else:
+                self.client.delete(self.bucket, full_name)
+
+    @contextmanager
+    def forgetting(self, name: str) -> Iterator[None]:
+        """Forget what is known of a file that is removed within."""
+        # Before and after: a reader in between may have remembered it again.
         metadata.forget(*self._space(name))
-        self.client.delete(self.bucket, full_name)
+        yield
         metadata.forget(*self._space(name))
         claims.release(*self._space(name))
 

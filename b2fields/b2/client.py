@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from django.conf import settings
 
 from b2fields import encryption, signing
-from b2fields.b2 import buckets, links
+from b2fields.b2 import buckets, links, versions
 from b2fields.b2.buckets import Bucket
 from b2fields.b2.connections import connection_to
 from b2fields.b2.deadlines import deadline
 from b2fields.b2.errors import file_missing, not_found, translated
 from b2fields.b2.tokens import Account, Tokens
+from b2fields.b2.versions import PAGE, Start, Version
 from b2fields.encryption import Encryption
 from b2fields.exceptions import B2FieldsError, BucketMissing, FileMissing
 from b2fields.http import MAX_FILE_SIZE, Extent, extent_of
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_PAGE = 1000  # B2 bills listings by the thousand entries (B2 docs, b2_list_file_names).
 # Seconds that a bucket's type is believed for making links, and after which one that is unknown is asked for.
 _LINK_SECONDS = 24 * 3600
 _LEARN_AGAIN_SECONDS = 60
@@ -269,7 +268,7 @@ class Client:
         """Return up to 1,000 visible files in the order of their names, and the name to go on from."""
         bucket_id = self.bucket(bucket).id
         page = self._ask(
-            bucket, None, lambda session: session.list_file_names(bucket_id, start, _PAGE, prefix)
+            bucket, None, lambda session: session.list_file_names(bucket_id, start, PAGE, prefix)
         )
         return [file["fileName"] for file in page["files"]], page["nextFileName"]
 
@@ -278,29 +277,65 @@ class Client:
         bucket_id = self.bucket(bucket).id
 
         def list_page(session: Session) -> tuple[dict[str, FileMetadata], str | None]:
-            page = session.list_file_names(bucket_id, start, _PAGE, prefix)
+            page = session.list_file_names(bucket_id, start, PAGE, prefix)
             files = {file["fileName"]: FileMetadata.from_version(file) for file in page["files"]}
             return files, page["nextFileName"]
 
         return self._ask(bucket, None, list_page)
 
+    # Versions
+
+    def list_versions(
+        self, bucket: str, prefix: str, start: Start = (None, None)
+    ) -> tuple[list[Version], Start]:
+        """Return up to 1,000 versions of the names with *prefix*, and where to go on; see Start."""
+        bucket_id = self.bucket(bucket).id
+        return self._ask(bucket, None, lambda session: versions.list_page(session, bucket_id, prefix, start))
+
+    def list_unfinished(
+        self, bucket: str, prefix: str, start: str | None = None
+    ) -> tuple[list[Version], str | None]:
+        """Return up to 100 unfinished large files, and the id to go on from."""
+        bucket_id = self.bucket(bucket).id
+        return self._ask(
+            bucket, None, lambda session: versions.list_unfinished(session, bucket_id, prefix, start)
+        )
+
+    def versions(self, bucket: str, name: str) -> list[Version]:
+        """Return every version and hide marker of exactly this name, the newest first: one request."""
+        found: list[Version] = []
+        start: Start = (name, None)
+        while start[0] == name:
+            page, start = self.list_versions(bucket, name, start)
+            # An unfinished large file ("start") is no version yet: it is for its uploader to cancel.
+            found += [version for version in page if version.name == name and version.action != "start"]
+        return found
+
     def delete(self, bucket: str, name: str) -> None:
-        """Remove every version and hide marker of exactly this name; a missing file is no error.
+        """Remove every version and hide marker of exactly this name; a missing file is no error."""
+        self.delete_versions(bucket, self.versions(bucket, name))
+
+    def delete_versions(self, bucket: str, found: list[Version]) -> None:
+        """Remove these versions of one name.
 
         Removing only the newest version would bring the one before it back under the same name.
         """
+        # The oldest first: whatever interrupts this, no older version becomes the current one.
+        for version in reversed(found):
+            self.delete_version(bucket, version.name, version.file_id)
+
+    def delete_version(self, bucket: str, name: str, file_id: str) -> None:
+        """Remove one version or hide marker; one that is gone is no error."""
+        self._ask(bucket, name, partial(versions.remove, name=name, file_id=file_id))
+
+    def cancel_unfinished(self, bucket: str, name: str, file_id: str) -> None:
+        """Cancel an unfinished large file; one that is finished or gone is no error."""
+        self._ask(bucket, name, partial(versions.cancel, file_id=file_id))
+
+    def hide(self, bucket: str, name: str) -> None:
+        """Hide a file, so that it can be brought back: one request; a missing file is no error."""
         bucket_id = self.bucket(bucket).id
-        start: tuple[str | None, str | None] = (name, None)
-        while start[0] == name:
-            page = self._ask(
-                bucket, name, partial(_list_versions, bucket_id=bucket_id, start=start, prefix=name)
-            )
-            start = (page["nextFileName"], page["nextFileId"])
-            # The oldest first: whatever interrupts this, no older version becomes the current one.
-            for version in reversed(page["files"]):
-                # An unfinished large file ("start") is no version yet: it is for its uploader to cancel.
-                if version["fileName"] == name and version.get("action") != "start":
-                    self._ask(bucket, name, partial(_delete_version, file_id=version["fileId"], name=name))
+        self._ask(bucket, name, partial(versions.hide, bucket_id=bucket_id, name=name))
 
 
 def _sdk_setting(declared: Encryption | None) -> sdk.EncryptionSetting | None:
@@ -312,17 +347,3 @@ def _sdk_setting(declared: Encryption | None) -> sdk.EncryptionSetting | None:
         return SSE_B2_AES
     key = EncryptionKey(declared.secret(), declared.key_id)
     return EncryptionSetting(EncryptionMode.SSE_C, EncryptionAlgorithm.AES256, key)
-
-
-def _list_versions(
-    session: Session, bucket_id: str, start: tuple[str | None, str | None], prefix: str
-) -> dict[str, Any]:
-    page: dict[str, Any] = session.list_file_versions(bucket_id, *start, _PAGE, prefix)
-    return page
-
-
-def _delete_version(session: Session, file_id: str, name: str) -> None:
-    from b2sdk.v3.exception import FileNotPresent
-
-    with suppress(FileNotPresent):  # another process was faster
-        session.delete_file_version(file_id, name)

@@ -1,0 +1,98 @@
+"""Which files the rows of this project name, in every database: asked before anything is deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.db import connections, models, router
+
+from b2fields import references
+from b2fields.exceptions import B2FieldsError
+from b2fields.references import AnyFileField
+
+# The most names in one query: SQLite takes 999 parameters in its older versions, Oracle 1,000.
+_NAMES = 500
+
+
+class CannotTell(B2FieldsError):
+    """A database cannot say which files its rows name; what follows from that is that none may go."""
+
+
+class Holder:
+    """A file field in one database, whose rows name files of one bucket."""
+
+    def __init__(self, field: AnyFileField, alias: str) -> None:
+        self.field, self.alias = field, alias
+        self._prefix = references.prefix_of(field)
+
+    def __str__(self) -> str:
+        return f"{self.field.model._meta.label}.{self.field.name} in {self.alias!r}"
+
+    def named_among(self, full_names: Iterable[str]) -> Iterator[str]:
+        """Yield those of some names in the bucket that a row names."""
+        ours = [name.removeprefix(self._prefix) for name in full_names if name.startswith(self._prefix)]
+        for start in range(0, len(ours), _NAMES):
+            wanted = ours[start : start + _NAMES]
+            found = self._rows.filter(**{f"{self.field.attname}__in": wanted})
+            # Databases compare by their collation, some without regard to case or Unicode form.
+            for name in set(wanted).intersection(map(str, found.values_list(self.field.attname, flat=True))):
+                yield self._prefix + name
+
+    def all_named(self) -> Iterator[str]:
+        """Yield the name in the bucket of the file of each row that has one."""
+        for name in self._rows.values_list(self.field.attname, flat=True).iterator():
+            if name:
+                yield self._prefix + str(name)
+
+    @property
+    def _rows(self) -> models.QuerySet[Any]:
+        return self.field.model._base_manager.using(self.alias).order_by()
+
+
+def holders(bucket: str) -> list[Holder]:
+    """Return every file field of every concrete model in every database, whose files are in *bucket*.
+
+    Raises CannotTell if a model has no table where its rows are written, DatabaseError if a database does
+    not answer.
+    """
+    fields = list(references.fields_in(bucket))
+    found = []
+    for alias in connections if fields else ():
+        tables = _tables(alias)
+        for field in fields:
+            if field.model._meta.db_table in tables:
+                found.append(Holder(field, alias))
+            elif router.db_for_write(field.model) == alias:
+                raise CannotTell(
+                    f"{field.model._meta.label} has no table in database {alias!r}, so nobody can tell which "
+                    "files its rows name. Run migrate."
+                )
+    return found
+
+
+def _tables(alias: str) -> set[str]:
+    return set(connections[alias].introspection.table_names(include_views=True))
+
+
+def named_among(bucket: str, full_names: Iterable[str], among: list[Holder] | None = None) -> set[str]:
+    """Return those of some names in a bucket that a row of any database, or a field's default, names.
+
+    Raises CannotTell and DatabaseError, as ``holders``, which may have been asked before.
+    """
+    wanted = set(full_names)
+    named = wanted & set(defaults(bucket))
+    for holder in holders(bucket) if among is None else among:
+        named.update(holder.named_among(wanted - named))
+    return named
+
+
+def defaults(bucket: str) -> Iterator[str]:
+    """Yield the names in the bucket that fields have for their default."""
+    for field in references.fields_in(bucket):
+        found = [field.get_default()]
+        database_default: Any = getattr(field, "db_default", None)
+        if isinstance(database_default, models.Value):
+            found.append(database_default.value)
+        for name in filter(None, found):
+            yield references.prefix_of(field) + str(name)
