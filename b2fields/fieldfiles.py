@@ -12,6 +12,7 @@ from django.core.files.base import File
 from django.core.files.images import get_image_dimensions
 from django.db import models
 from django.db.models.fields.files import FieldFile, ImageFieldFile, ImageFileDescriptor
+from django.dispatch import Signal
 
 from b2fields import rowinfo
 from b2fields.http import image_type_of
@@ -19,6 +20,10 @@ from b2fields.metadata import FileMetadata
 
 if TYPE_CHECKING:
     from b2fields.fields import B2FileField, B2ImageField
+
+
+uploaded = Signal()
+"""Sent when a row's field has uploaded a file, if it cleans up: with the file, and what it was given."""
 
 
 class B2FieldFile(FieldFile):
@@ -72,11 +77,16 @@ class B2FieldFile(FieldFile):
             super().save(name, content, save=False)
         finally:
             self.storage = usual
+        stored_name, known = storage.last_upload or (None, None)
+        if stored_name != self.name:
+            known = None  # A storage of the project's own may upload in another way.
+        if self.field.is_cleaned:
+            file_id = known.file_id if known else ""
+            uploaded.send(type(self), file=self, file_id=file_id, given_name=name, content=content)
         if self.field.info_field:
-            stored_name, known = storage.last_upload or (None, None)
-            if known is not None and stored_name == self.name:
+            if known is not None:
                 rowinfo.keep(self, known, dimensions)
-            else:  # A storage of the project's own may upload in another way.
+            else:
                 rowinfo.drop(self.instance, self.field)
         if save:
             self.instance.save()
@@ -84,9 +94,20 @@ class B2FieldFile(FieldFile):
     save.alters_data = True  # type: ignore[attr-defined]
 
     def delete(self, save: bool = True) -> None:
+        """Delete the file, as Django does; if the field cleans up, when the row is saved without it."""
         if self and self.field.info_field:
             rowinfo.drop(self.instance, self.field)
-        super().delete(save)
+        if not self.field.is_cleaned:
+            super().delete(save)
+        elif self:
+            self.close()
+            for known in ("_file", "_dimensions_cache"):
+                vars(self).pop(known, None)
+            self.name = None
+            setattr(self.instance, self.field.attname, None)
+            self._committed = False
+            if save:
+                self.instance.save()
 
     delete.alters_data = True  # type: ignore[attr-defined]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from django.conf import DEFAULT_STORAGE_ALIAS
+from django.conf import DEFAULT_STORAGE_ALIAS, settings
 from django.core.checks import CheckMessage
 from django.core.exceptions import ValidationError
 from django.core.files.base import File
@@ -30,8 +30,12 @@ _MAX_LENGTH = 255
 
 # What deconstruct() returns if it was passed.
 _ARGUMENTS = (
-    *("access", "bucket", "delivery", "metadata", "unique_names", "info_field", "inline_pdf", "max_size"),
+    *("access", "bucket", "cleanup", "delivery", "metadata", "unique_names"),
+    *("info_field", "inline_pdf", "max_size"),
 )
+
+# Where an instance holds who listens to its save: an object with about_to_write(field, add).
+SAVING = "_b2fields_saving"
 
 
 class B2FileField(models.FileField):
@@ -41,6 +45,7 @@ class B2FileField(models.FileField):
 
     access -- "public", "login", "staff", or callable(request, instance) -> bool; B2FIELDS_ACCESS if not given
     bucket -- the bucket's name; B2FIELDS_BUCKETS[access] or B2FIELDS_BUCKET if not given
+    cleanup -- remove a file that is replaced, or whose row goes; B2FIELDS_CLEANUP if not given
     delivery -- "proxy", "redirect" or "accel"; B2FIELDS_DELIVERY if not given
     inline_pdf -- have browsers show PDF instead of saving it; B2FIELDS_INLINE_PDF if not given
     max_size -- the most bytes of a file; B2FIELDS_MAX_SIZE if not given
@@ -60,6 +65,7 @@ class B2FileField(models.FileField):
         *models.FileField.non_db_attrs,
         "access",
         "bucket",
+        "cleanup",
         "delivery",
         "info_field",
         "inline_pdf",
@@ -79,6 +85,7 @@ class B2FileField(models.FileField):
         *,
         access: policy.Access | None = None,
         bucket: str | None = None,
+        cleanup: bool | None = None,
         delivery: str | None = None,
         metadata: Metadata | None = None,
         unique_names: bool | None = None,
@@ -88,7 +95,7 @@ class B2FileField(models.FileField):
         **kwargs: Any,
     ) -> None:
         self.delivery, self.inline_pdf, self.max_size = delivery, inline_pdf, max_size
-        self.info_field = info_field
+        self.cleanup, self.info_field = cleanup, info_field
         self.access, self.bucket, self.metadata, self.unique_names = access, bucket, metadata, unique_names
         self._built: tuple[object, B2Storage] | None = None
         self._returned: object = None  # by a callable storage, which is called once
@@ -173,6 +180,11 @@ class B2FileField(models.FileField):
         model = getattr(self, "model", None)
         return f"{model._meta.label_lower}.{self.name}" if model else type(self).__name__
 
+    @property
+    def is_cleaned(self) -> bool:
+        """Tell whether files that rows drop are removed."""
+        return bool(settings.B2FIELDS_CLEANUP if self.cleanup is None else self.cleanup)
+
     def contribute_to_class(self, cls: type[models.Model], name: str, *args: Any, **kwargs: Any) -> None:
         super().contribute_to_class(cls, name, *args, **kwargs)
         if not cls._meta.abstract and cls.__module__ != "__fake__":  # that of a migration's past models
@@ -231,6 +243,8 @@ class B2FileField(models.FileField):
         file = super().pre_save(model_instance, add)
         if self.info_field:
             rowinfo.drop_outdated(file)
+        if saving := vars(model_instance).get(SAVING):
+            saving.about_to_write(self, add)
         return file
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:

@@ -1,5 +1,6 @@
 """Which rows hold a file: the models are asked, never the name itself."""
 
+import posixpath
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -150,6 +151,15 @@ def prefix_of(field: AnyFileField) -> str:
     """Return what stands before a field's names in the bucket: its storage's location."""
     storage = b2_storage_of(field)
     return f"{storage.location}/" if storage is not None and storage.location else ""
+
+
+def place_of(field: AnyFileField) -> str:
+    """Return the folder that all names of a field are in, as far as upload_to tells; "" or with a slash."""
+    if callable(field.upload_to):
+        return ""
+    fixed, percent, _ = str(field.upload_to).partition("%")
+    folder = posixpath.normpath(posixpath.dirname(fixed) if percent else fixed).strip("/")
+    return "" if folder == "." else f"{folder}/"
 
 
 def shares_its_place(storage: B2Storage) -> bool:

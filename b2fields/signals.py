@@ -54,6 +54,29 @@ of a receiver is logged and not raised: it would keep the row from being saved, 
 name the file that B2 has.
 """
 
+pre_cleanup = Signal()
+"""Sent before a file that rows have dropped is removed from B2, by the model that dropped it.
+
+A receiver that returns False keeps the file. One that raises postpones it: the error is noted, and
+``b2_cleanup`` tries again. No row names the file any more, and it can still be read.
+
+``field``
+    The field that dropped it; None, and then the sender too, if there is no such field any more.
+``file``
+    What a row would hold, such as thumbnail libraries take: with ``name``, ``storage``, ``open()``, … It
+    has no instance. None without a field.
+``name``
+    Its name in the storage, as the field held it.
+``storage``
+    The ``B2Storage`` that it is removed from.
+"""
+
+post_cleanup = Signal()
+"""Sent with the same arguments after the file was removed, or hidden if B2FIELDS_DELETE is "hide".
+
+It may be sent twice for one file, if a process was killed. An error of a receiver is logged.
+"""
+
 
 def send_safely(signal: Signal, sender: type | None, **arguments: Any) -> None:
     """Send a signal so that no receiver can break its sender."""

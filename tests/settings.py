@@ -19,6 +19,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "sorl.thumbnail",
     "b2fields",
+    "tests.cleaning",
     "tests.legal",
     "tests.libraries",
 ]

@@ -6,7 +6,7 @@ do at their top, inside functions.
 """
 
 from b2fields.b2.client import Answer, Client
-from b2fields.b2.deadlines import shared_deadline
+from b2fields.b2.deadlines import deadline, shared_deadline
 from b2fields.b2.tokens import Account
 
-__all__ = ["Account", "Answer", "Client", "shared_deadline"]
+__all__ = ["Account", "Answer", "Client", "deadline", "shared_deadline"]

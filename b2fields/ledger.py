@@ -1,0 +1,117 @@
+"""What one transaction dropped and uploaded, and what becomes of it when the transaction ends."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.db import connections, transaction
+from django.utils.module_loading import import_string
+
+from b2fields import cleanup, outbox
+from b2fields.holders import Holder
+from b2fields.pending import Upload
+
+logger = logging.getLogger("b2fields")
+
+# Where a connection keeps its ledger, weakly: only the callbacks of the transaction hold it.
+_LEDGER = "_b2fields_ledger"
+
+
+class Ledger:
+    """Waits among a transaction's callbacks. If all of them are dropped, it was rolled back.
+
+    Django tells nobody of a rollback; it forgets the callbacks of the transaction, or of the savepoint.
+    What the database says is believed all the same: a savepoint that was rolled back by hand forgets none.
+    """
+
+    def __init__(self, using: str) -> None:
+        connection = connections[using]
+        self.using = using
+        self.dropped: list[int] = []
+        self.uploads: list[Upload] = []
+        self._connection = weakref.ref(connection)
+        self._thread = threading.get_ident()
+        # The transaction around a test, which ends when B2 may be gone.
+        self._is_of_a_test = any(
+            getattr(block, "_from_testcase", False) for block in connection.atomic_blocks[:1]
+        )
+
+    def commit(self) -> None:
+        """Work what was dropped, and take back the uploads that no row names."""
+        dropped, self.dropped = self.dropped, []
+        uploads, self.uploads = self.uploads, []
+        # What was uploaded for a row that nobody has saved yet is no orphan yet.
+        finish(self.using, dropped, [upload for upload in uploads if upload.is_settled])
+
+    def __del__(self) -> None:
+        connection = self._connection()
+        if not self.uploads or connection is None or sys.is_finalizing():
+            return
+        if self._thread != threading.get_ident():
+            return
+        if vars(connection)[_LEDGER]() in (self, None):  # It can still be reached by its weak reference.
+            del vars(connection)[_LEDGER]
+        for upload in self.uploads:
+            upload.is_settled = True
+        if connection.in_atomic_block:  # A savepoint was rolled back; the transaction may commit.
+            at_the_end(self.using, uploads=self.uploads)
+        elif not self._is_of_a_test:
+            # There is a transaction until autocommit is on again.
+            last = Ledger(self.using)
+            last.uploads = self.uploads
+            hooks: list[Any] = connection.run_on_commit
+            hooks.append((set(), last.commit, True))
+            connection.run_commit_hooks_on_set_autocommit_on = True
+
+
+def at_the_end(using: str, *, dropped: list[int] | None = None, uploads: list[Upload] | None = None) -> None:
+    """Work what was dropped, and see what became of uploads, when the transaction ends; else now."""
+    connection = connections[using]
+    known = vars(connection).get(_LEDGER)
+    ledger = known() if known else None
+    if ledger is None:
+        ledger = Ledger(using)
+        vars(connection)[_LEDGER] = weakref.ref(ledger)
+    ledger.dropped += dropped or []
+    ledger.uploads += uploads or []
+    if connection.in_atomic_block or connection.get_autocommit():
+        transaction.on_commit(ledger.commit, using=using, robust=True)
+    # Else the project commits by hand, and b2_cleanup finds what was dropped.
+
+
+def finish(using: str, dropped: Iterable[int], uploads: Iterable[Upload]) -> None:
+    """Work the entries of what was dropped, and take back those uploads that no row names.
+
+    There is no transaction any more.
+    """
+    pks = [*dropped, *_take_back(using, list(uploads))]
+    if not pks:
+        return
+    if settings.B2FIELDS_TASKS:
+        # By its name, because it needs Django 6 or the package django-tasks.
+        import_string("b2fields.tasks.enqueue")(using, pks)
+    else:
+        cleanup.work(using, pks)
+
+
+def _take_back(using: str, uploads: list[Upload]) -> Iterable[int]:
+    """Write the uploads that no row names into the outbox, and yield the ids of their entries."""
+    for field in {upload.field for upload in uploads}:
+        ours = [upload for upload in uploads if upload.field == field]
+        named = set(Holder(field, using).named_among([_full_name(upload) for upload in ours]))
+        for upload in ours:
+            if _full_name(upload) in named:
+                upload.forget()
+            else:
+                upload.take_back()
+                yield from outbox.drop_upload(using, field, upload.name, upload.file_id)
+
+
+def _full_name(upload: Upload) -> str:
+    return upload.field.b2_storage.full_name(upload.name)

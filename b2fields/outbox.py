@@ -1,0 +1,124 @@
+"""The outbox filled: which names a field may have removed, and their entries."""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.db import router
+from django.utils import timezone
+
+from b2fields import references
+from b2fields.fields import B2FileField
+from b2fields.models import DroppedFile, digest_of
+from b2fields.storage import B2Storage
+
+logger = logging.getLogger("b2fields")
+
+
+def drop(using: str, field: B2FileField, names: Iterable[str]) -> list[int]:
+    """Write down that a row no longer holds these names of *field*, and return the ids of the entries.
+
+    Names that are not the field's own are left out: whoever wrote them into a row must not have the file
+    of another field removed by that.
+    """
+    place = _place(field)
+    if place is None:
+        return []
+    bucket, storage = place
+    full_names = [_full_name(storage, name) for name in names if _is_own(field, name)]
+    delay = timedelta(seconds=settings.B2FIELDS_CLEANUP_DELAY)
+    if delay:
+        # The last drop counts: between the two a row had the file again.
+        forget(using, bucket, filter(None, full_names))
+    now = timezone.now()
+    entries = [
+        DroppedFile.of(bucket, name, field=field.label, dropped=now, due=now + delay, next_try=now + delay)
+        for name in full_names
+        if name
+    ]
+    return _insert(using, entries)
+
+
+def drop_upload(using: str, field: B2FileField, name: str, file_id: str) -> list[int]:
+    """Write down that an upload was for nothing: this one version of the name goes, without delay."""
+    place = _place(field)
+    full_name = _full_name(place[1], name) if place else None
+    if not place or not full_name:
+        return []
+    now = timezone.now()
+    moments = {"dropped": now, "due": now, "next_try": now}
+    return _insert(
+        using, [DroppedFile.of(place[0], full_name, field=field.label, file_id=file_id, **moments)]
+    )
+
+
+def forget(using: str, bucket: str, full_names: Iterable[str]) -> None:
+    """Take names out of the outbox, because a row is about to have them again."""
+    digests = [digest_of(bucket, name) for name in full_names]
+    DroppedFile.objects.using(using).filter(digest__in=digests).delete()
+
+
+def take_up(using: str, field: B2FileField, name: str) -> None:
+    """Keep a file that waits to be removed, because a row is about to name it."""
+    place = _place(field)
+    full_name = _full_name(place[1], name) if place else None
+    if place and full_name and is_in(using):
+        forget(using, place[0], [full_name])
+
+
+def is_in(using: str) -> bool:
+    """Tell whether there is an outbox in this database."""
+    return bool(router.allow_migrate_model(using, DroppedFile))
+
+
+def _insert(using: str, entries: list[DroppedFile]) -> list[int]:
+    if entries and not is_in(using):
+        logger.error(
+            "Database %r has no outbox, so %d dropped files stay in B2. Let the database router allow "
+            "the app b2fields there.",
+            using,
+            len(entries),
+        )
+        return []
+    for entry in entries:
+        entry.save(using=using, force_insert=True)
+    return [entry.pk for entry in entries]
+
+
+def _place(field: B2FileField) -> tuple[str, B2Storage] | None:
+    """Return where a field stores; None if nothing is stored, for want of settings."""
+    try:
+        return field.b2_storage.bucket, field.b2_storage
+    except ImproperlyConfigured:
+        return None
+
+
+def _full_name(storage: B2Storage, name: str) -> str | None:
+    try:
+        full_name = storage.full_name(name)
+    except SuspiciousFileOperation:
+        return None  # No file has such a name.
+    # Nor does one that B2 would have under another name than the row says.
+    return full_name if posixpath.join(storage.location, name) == full_name else None
+
+
+def _is_own(field: B2FileField, name: str) -> bool:
+    """Tell whether a field may have stored a file under this name: below its upload_to, and no other's."""
+    if not name or not name.startswith(references.place_of(field)):
+        return False
+    own = references.prefix_of(field) + references.place_of(field)
+    full_name = references.prefix_of(field) + name
+    # Of two fields whose places lie within each other, the inner one stored what is there.
+    return not any(
+        len(inner) > len(own) and inner.startswith(own) and full_name.startswith(inner)
+        for inner in map(_own_prefix, references.fields_in(field.b2_storage.bucket))
+    )
+
+
+def _own_prefix(field: references.AnyFileField) -> str:
+    return references.prefix_of(field) + references.place_of(field)

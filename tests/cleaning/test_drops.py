@@ -1,0 +1,174 @@
+"""What drops a name, and what does not: with real commits."""
+
+import copy
+
+import pytest
+from django.db import connection, transaction
+
+from b2fields.models import DroppedFile
+from tests.cleaning.conftest import upload
+from tests.cleaning.models import Folder, Note, NoteProxy, SealedNote
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def note(emulator):
+    return Note.objects.create(title="a", scan=upload("old.txt"))
+
+
+def replace(note):
+    note.scan = upload("new.txt")
+    note.save()
+
+
+def replace_and_name_the_field(note):
+    note.scan = upload("new.txt")
+    note.save(update_fields=["scan"])
+
+
+def assign_none(note):
+    note.scan = None
+    note.save()
+
+
+def assign_nothing(note):
+    note.scan = ""
+    note.save()
+
+
+def delete_the_file(note):
+    note.scan.delete()
+
+
+def delete_the_file_and_save(note):
+    note.scan.delete(save=False)
+    note.save()
+
+
+def save_through_the_file(note):
+    note.scan.save("new.txt", upload())
+
+
+def delete_the_row(note):
+    note.delete()
+
+
+def delete_by_queryset(note):
+    Note.objects.filter(pk=note.pk).delete()
+
+
+def delete_by_queryset_that_loads_little(note):
+    Note.objects.only("title").filter(pk=note.pk).delete()
+
+
+def delete_by_cascade(note):
+    note.folder = Folder.objects.create()
+    note.save()
+    note.folder.delete()
+
+
+def delete_without_loading(note):
+    Note(pk=note.pk).delete()
+
+
+def delete_by_proxy(note):
+    NoteProxy.objects.get(pk=note.pk).delete()
+
+
+def replace_by_proxy(note):
+    replace(NoteProxy.objects.get(pk=note.pk))
+
+
+def save_without_loading(note):
+    Note(pk=note.pk, scan=upload("new.txt")).save()
+
+
+def save_deferred(note):
+    replace(Note.objects.only("title").get(pk=note.pk))
+
+
+def save_a_stale_copy(note):
+    replace(copy.copy(note))
+
+
+def delete_after_assigning_another(note):
+    note.scan = ""
+    note.delete()
+
+
+def replace_after_refreshing(note):
+    note.scan = upload("never saved.txt")
+    note.refresh_from_db()
+    replace(note)
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        replace,
+        replace_and_name_the_field,
+        assign_none,
+        assign_nothing,
+        delete_the_file,
+        delete_the_file_and_save,
+        save_through_the_file,
+        delete_the_row,
+        delete_by_queryset,
+        delete_by_queryset_that_loads_little,
+        delete_by_cascade,
+        delete_without_loading,
+        delete_by_proxy,
+        replace_by_proxy,
+        save_without_loading,
+        save_deferred,
+        save_a_stale_copy,
+        delete_after_assigning_another,
+        replace_after_refreshing,
+    ],
+)
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_the_old_file_goes(note, drop, in_transaction, names):
+    old = note.scan.name
+    if in_transaction:
+        with transaction.atomic():
+            drop(note)
+            assert old in names()
+    else:
+        drop(note)
+    assert names() == {row.scan.name for row in Note.objects.all() if row.scan}
+    assert old not in names()
+    assert not DroppedFile.objects.exists()
+
+
+def test_nothing_goes_with_a_transaction_that_is_rolled_back(note, names):
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        replace(note)
+        note.delete()
+        raise ZeroDivisionError
+    assert names() == {Note.objects.get().scan.name}
+
+
+def test_nothing_goes_with_a_savepoint_that_is_rolled_back(note, names):
+    old = note.scan.name
+    with transaction.atomic():
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            replace(note)
+            raise ZeroDivisionError
+    assert names() == {old}
+
+
+def test_nothing_goes_with_a_savepoint_that_is_rolled_back_by_hand(note, names):
+    old = note.scan.name
+    with transaction.atomic():
+        savepoint = connection.savepoint()
+        replace(note)
+        transaction.savepoint_rollback(savepoint)
+    assert names() == {old}
+
+
+def test_a_child_row_takes_the_files_of_both_tables_with_it(emulator, names):
+    note = SealedNote.objects.create(scan=upload("scan.txt"), seal=upload("seal.txt"))
+    assert len(names()) == 2
+    note.delete()
+    assert names() == set()
