@@ -29,6 +29,7 @@ def check(field: B2FileField) -> list[CheckMessage]:
     """Return what is wrong with the arguments of *field*."""
     return [
         *_check_access(field),
+        *_check_cleanup(field),
         *_check_metadata(field),
         *_check_storage(field),
         *_check_info_field(field),
@@ -43,6 +44,17 @@ def _check_access(field: B2FileField) -> Iterator[CheckMessage]:
             hint='Use "public", "login", "staff", or a (not async) callable(request, instance) -> bool.',
             obj=field,
             id="b2fields.E001",
+        )
+
+
+def _check_cleanup(field: B2FileField) -> Iterator[CheckMessage]:
+    declared: object = field.cleanup
+    if declared is not None and not isinstance(declared, bool):
+        yield Error(
+            f"'cleanup' is {declared!r}, which is neither True nor False.",
+            hint="Leave it out for what B2FIELDS_CLEANUP says.",
+            obj=field,
+            id="b2fields.E034",
         )
 
 

@@ -11,13 +11,13 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ValidationError
 from django.core.files.base import File
 from django.core.files.storage import Storage, default_storage, storages
-from django.db import models
+from django.db import models, router
 from django.db.models import signals
 from django.db.models.fields.files import FieldFile
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 
-from b2fields import fieldchecks, policy, rowinfo
+from b2fields import fieldchecks, names, policy, rowinfo
 from b2fields.exceptions import FileMissing, FileTooLarge, NotConfigured
 from b2fields.fieldfiles import B2FieldFile, B2ImageFieldFile, B2ImageFileDescriptor
 from b2fields.files import check_size
@@ -58,6 +58,7 @@ class B2FileField(models.FileField):
     attr_class = B2FieldFile
     default_error_messages: ClassVar[dict[str, Any]] = {
         "too_large": _("The file is too large: at most %(limit)s."),
+        "not_uploaded": _("The name of a stored file cannot be set. Upload the file."),
     }
     db_index: bool
     # None of these changes the column, so altering them runs no SQL.
@@ -236,6 +237,26 @@ class B2FileField(models.FileField):
             except FileTooLarge as error:
                 most = {"limit": filesizeformat(limit)}
                 raise ValidationError(self.error_messages["too_large"], "too_large", most) from error
+
+    def validate(self, value: Any, model_instance: models.Model | None) -> None:
+        super().validate(value, model_instance)
+        if model_instance is not None and isinstance(value, FieldFile) and value and value._committed:  # type: ignore[attr-defined]
+            self._check_name(str(value.name), model_instance)
+
+    def _check_name(self, name: str, instance: models.Model) -> None:
+        """Raise ValidationError for a name that somebody wrote there, instead of uploading a file.
+
+        A row may keep what it has, and take a name of this field's own that no other row has.
+        """
+        if name == self.get_default():
+            return
+        using = instance._state.db or router.db_for_write(self.model, instance=instance)
+        rows = self.model._base_manager.using(using).filter(**{self.attname: name})
+        # Exactly: databases compare by their collation.
+        holders = {pk for pk, held in rows.values_list("pk", self.attname) if held == name}
+        is_own = names.is_well_formed(name) and name.startswith(names.fixed_folder(self.upload_to))
+        if (holders or not is_own) and instance._get_pk_val(self.model._meta) not in holders:
+            raise ValidationError(self.error_messages["not_uploaded"], "not_uploaded")
 
     # Saving
 

@@ -84,6 +84,15 @@ def fit(name: str, most_chars: int | None, most_bytes: int) -> str:
     return taken + fit_segment(segment, chars - len(taken), most_bytes - len(taken.encode()))
 
 
+def fixed_folder(upload_to: object) -> str:
+    """Return the folder that all names of a field are in, as far as upload_to tells; "" or with a slash."""
+    if callable(upload_to):
+        return ""
+    fixed, percent, _ = str(upload_to).partition("%")
+    folder = posixpath.normpath(posixpath.dirname(fixed) if percent else fixed).strip("/")
+    return "" if folder == "." else f"{folder}/"
+
+
 def check_limits(name: str) -> None:
     """Raise SuspiciousFileOperation if B2 would refuse to store *name* for its length."""
     if len(name.encode()) > MAX_BYTES or any(

@@ -1,6 +1,5 @@
 """Which rows hold a file: the models are asked, never the name itself."""
 
-import posixpath
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -10,7 +9,7 @@ from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.core.files.storage import default_storage, storages
 from django.db import DatabaseError, connections, models
 
-from b2fields import policy
+from b2fields import names, policy
 from b2fields.fields import B2FileField
 from b2fields.options import is_b2_alias
 from b2fields.storage import B2Storage
@@ -155,11 +154,7 @@ def prefix_of(field: AnyFileField) -> str:
 
 def place_of(field: AnyFileField) -> str:
     """Return the folder that all names of a field are in, as far as upload_to tells; "" or with a slash."""
-    if callable(field.upload_to):
-        return ""
-    fixed, percent, _ = str(field.upload_to).partition("%")
-    folder = posixpath.normpath(posixpath.dirname(fixed) if percent else fixed).strip("/")
-    return "" if folder == "." else f"{folder}/"
+    return names.fixed_folder(field.upload_to)
 
 
 def shares_its_place(storage: B2Storage) -> bool:

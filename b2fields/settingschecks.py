@@ -19,6 +19,7 @@ _NUMBERS: dict[str, tuple[str, bool, Callable[[float], bool]]] = {
     # B2 docs, Large Files: 5 MB to 5 GB.
     "PART_SIZE": ("None or a number of bytes from 5000000 to 5000000000", False, lambda n: 5e6 <= n <= 5e9),
     "UPLOAD_THREADS": ("a number, 1 or more", False, lambda n: n >= 1),
+    "CLEANUP_DELAY": ("a number of seconds, 0 or more", True, lambda n: n >= 0),
     "METADATA_TIMEOUT": ("a number of seconds, 0 or more", False, lambda n: n >= 0),
     "CONNECT_TIMEOUT": ("a number of seconds above 0", True, lambda n: n > 0),
     "READ_TIMEOUT": ("a number of seconds above 0", True, lambda n: n > 0),
@@ -102,6 +103,15 @@ def check_delivery(**kwargs: Any) -> list[CheckMessage]:
         lambda storage: storage.delivery,
         hint='Use "proxy", "redirect" or "accel".',
         id="b2fields.E030",
+    )
+
+
+@register()
+def check_delete(**kwargs: Any) -> list[CheckMessage]:
+    return _errors_of(
+        lambda storage: storage.is_hiding,
+        hint='Use "delete" or "hide".',
+        id="b2fields.E033",
     )
 
 
