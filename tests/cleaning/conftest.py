@@ -1,7 +1,22 @@
+from contextlib import contextmanager, suppress
+
 import pytest
 from django.core.files.base import ContentFile
+from django.db import transaction
 
 from b2fields import B2Storage
+
+
+class RollBack(Exception):
+    """What a block in a transaction meets with."""
+
+
+@contextmanager
+def rolled_back():
+    """Run a block in a transaction, or in a savepoint of one, that is rolled back by an error."""
+    with suppress(RollBack), transaction.atomic():
+        yield
+        raise RollBack
 
 
 def upload(name="a.txt", content=b"content"):
