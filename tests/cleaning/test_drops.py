@@ -3,7 +3,10 @@
 import copy
 
 import pytest
+from django.core import serializers
+from django.core.management import call_command
 from django.db import connection, transaction
+from django.forms import modelform_factory
 
 from b2fields.models import DroppedFile
 from tests.cleaning.conftest import rolled_back, upload
@@ -162,6 +165,104 @@ def test_nothing_goes_with_a_savepoint_that_is_rolled_back_by_hand(note, names):
         replace(note)
         transaction.savepoint_rollback(savepoint)
     assert names() == {old}
+
+
+def save_another_field(note):
+    note.title = "b"
+    note.save(update_fields=["title"])
+
+
+def save_all_with_the_same_file(note):
+    note.title = "b"
+    note.save()
+
+
+def save_with_the_file_deferred(note):
+    Note.objects.only("title").get(pk=note.pk).save()
+
+
+def upload_and_forget(note):
+    note.scan = upload("never saved.txt")
+    note.refresh_from_db()
+    note.save()
+
+
+def save_without_naming_the_new_file(note):
+    note.scan = upload("new.txt")
+    note.save(update_fields=["title"])
+
+
+def change_by_queryset(note):
+    Note.objects.update(scan="")  # sends no signal; for the audit to find
+
+
+def change_in_bulk(note):
+    note.scan = ""
+    Note.objects.bulk_update([note], ["scan"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        save_another_field,
+        save_all_with_the_same_file,
+        save_with_the_file_deferred,
+        upload_and_forget,
+        save_without_naming_the_new_file,
+        change_by_queryset,
+        change_in_bulk,
+    ],
+)
+def test_a_save_that_does_not_write_the_file_drops_nothing(note, change, names):
+    old = note.scan.name
+    change(note)
+    assert names() == {old}
+    assert not DroppedFile.objects.exists()
+
+
+def test_a_fixture_drops_nothing(note, names, tmp_path):
+    old = note.scan.name
+    fixture = tmp_path / "note.json"
+    fixture.write_text(serializers.serialize("json", Note.objects.all()).replace(old, "scans/other.txt"))
+    call_command("loaddata", fixture, verbosity=0)
+    assert Note.objects.get().scan.name == "scans/other.txt"
+    assert names() == {old}
+
+
+def test_a_copy_shares_the_file_until_it_has_another(note, names):
+    old = note.scan.name
+    copied = Note.objects.get()
+    copied.pk = None
+    copied.save()
+    copied.scan = upload("other.txt")
+    copied.save()
+    assert names() == {old, copied.scan.name}
+
+
+def test_a_file_that_is_replaced_twice_leaves_the_last(note, names):
+    with transaction.atomic():
+        replace(note)
+        replace(note)
+    assert names() == {note.scan.name}
+
+
+def test_the_forms_checkbox_clears_the_file(note, names):
+    form = modelform_factory(Note, fields=["title", "scan"])({"scan-clear": "on"}, {}, instance=note)
+    form.save()
+    assert names() == set()
+
+
+def test_a_child_row_that_keeps_its_parent_keeps_the_parents_file(emulator, names):
+    note = SealedNote.objects.create(scan=upload("scan.txt"), seal=upload("seal.txt"))
+    note.delete(keep_parents=True)
+    assert names() == {note.scan.name}
+
+
+def test_saving_a_child_replaces_the_files_of_both_tables(emulator, names):
+    note = SealedNote.objects.create(scan=upload(), seal=upload())
+    note.scan, note.seal = upload("new scan.txt"), upload("new seal.txt")
+    note.save()
+    assert names() == {note.scan.name, note.seal.name}
 
 
 def test_a_child_row_takes_the_files_of_both_tables_with_it(emulator, names):

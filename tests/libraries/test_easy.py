@@ -4,6 +4,7 @@ import pytest
 from django.template import Context, Engine
 from easy_thumbnails.files import get_thumbnailer
 
+from b2fields.signals import pre_cleanup
 from tests.libraries.models import Exhibit
 
 # Two libraries of these tests have tags of this name.
@@ -54,4 +55,23 @@ def test_deleting_removes_the_thumbnails(exhibit, thumbnails):
     thumbnailer = get_thumbnailer(exhibit.image)
     name = thumbnailer.get_thumbnail(OPTIONS).name
     assert thumbnailer.delete_thumbnails() == 1
+    assert not thumbnails.exists(name)
+
+
+def test_cleanup_takes_the_thumbnails_along(
+    exhibit, thumbnails, settings, django_capture_on_commit_callbacks
+):
+    """What the README shows."""
+    settings.B2FIELDS_CLEANUP = True
+    name = get_thumbnailer(exhibit.image).get_thumbnail(OPTIONS).name
+
+    def delete_thumbnails(file, **kwargs):
+        get_thumbnailer(file).delete_thumbnails()
+
+    pre_cleanup.connect(delete_thumbnails, sender=Exhibit)
+    try:
+        with django_capture_on_commit_callbacks(execute=True):
+            exhibit.delete()
+    finally:
+        pre_cleanup.disconnect(delete_thumbnails, sender=Exhibit)
     assert not thumbnails.exists(name)

@@ -6,6 +6,7 @@ from django.template import Context, Engine
 from sorl.thumbnail import get_thumbnail
 from sorl.thumbnail.models import KVStore
 
+from b2fields.signals import pre_cleanup
 from tests.images import png
 from tests.libraries.models import Exhibit
 
@@ -82,3 +83,23 @@ def test_thumbnails_among_files_of_other_policies_are_shown_to_nobody(exhibit, c
     assert client.get(url).getvalue()
     settings.B2FIELDS_LOCATION = ""  # So that a field may have stored a file below "thumbnails/" too.
     assert client.get(url).status_code == 404
+
+
+def test_cleanup_takes_the_thumbnails_along(
+    exhibit, thumbnails, settings, django_capture_on_commit_callbacks
+):
+    """What the README shows."""
+    settings.B2FIELDS_CLEANUP = True
+    name = get_thumbnail(exhibit.image, "80x60").name
+
+    def delete_thumbnails(file, **kwargs):
+        sorl.thumbnail.delete(file, delete_file=False)
+
+    pre_cleanup.connect(delete_thumbnails, sender=Exhibit)
+    try:
+        with django_capture_on_commit_callbacks(execute=True):
+            exhibit.delete()
+    finally:
+        pre_cleanup.disconnect(delete_thumbnails, sender=Exhibit)
+    assert not thumbnails.exists(name)
+    assert not KVStore.objects.exists()
