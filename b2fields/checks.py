@@ -17,6 +17,7 @@ from b2fields import (
     references,
     servingchecks,  # noqa: F401 - registers more
     settingschecks,  # noqa: F401 - registers more
+    usage,
 )
 from b2fields.b2 import shared_deadline
 from b2fields.exceptions import B2FieldsError, InvalidMetadata, NotConfigured, PolicyConflict
@@ -115,9 +116,9 @@ def check_bucket_types(**kwargs: Any) -> list[CheckMessage]:
     """Ask B2 whether private policies stand on private buckets; without an answer nothing is said."""
     found: dict[str, CheckMessage] = {}
     with shared_deadline():
-        for storage in references.b2_storages():
+        for use in usage.collect()[0]:
             try:
-                storage.check_policy(create=False)
+                use.storage.check_policy(create=False)
             except PolicyConflict as error:
                 hint = "Nothing is uploaded there until then; everybody may be able to read what is there."
                 found[str(error)] = Error(str(error), hint=hint, id="b2fields.E032")

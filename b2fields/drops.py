@@ -91,7 +91,8 @@ class Saving:
         new = name_of(self.instance, field)
         # An upload that was replaced before the row was saved never stood in one.
         uploads = {u.name for u in pending.uploads_of(self.instance) if u.field == field}
-        self.dropped += outbox.drop(self.using, field, sorted({old, *uploads} - {new, ""}))
+        if dropped := sorted({old, *uploads} - {new, ""}):
+            self.dropped += outbox.drop(self.using, field, dropped)
         if new and new != old and new not in uploads:
             outbox.take_up(self.using, field, new)
 
@@ -217,5 +218,5 @@ def names_in_row(instance: models.Model, table: Any, fields: list[B2FileField], 
         # Else another transaction could replace the name between this and our update.
         rows = rows.select_for_update()
     attnames = [field.attname for field in fields]
-    row = rows.values(*attnames).first()
+    row = next(iter(rows.values(*attnames)), None)
     return {attname: str(row[attname] or "") for attname in attnames} if row else {}

@@ -49,7 +49,7 @@ def create(session: Session, name: str, new: NewBucket) -> Bucket:
     from b2sdk.v3.exception import BadRequest, DuplicateBucketName
 
     info = session.account_info
-    lacking = _capabilities_for(new) - set(info.get_allowed()["capabilities"])
+    lacking = capabilities_for(new) - set(info.get_allowed()["capabilities"])
     if lacking:
         raise AccessRefused(
             f"There is no bucket {name!r}, and the application key may not create it as "
@@ -74,8 +74,8 @@ def create(session: Session, name: str, new: NewBucket) -> Bucket:
     )
 
 
-def _capabilities_for(new: NewBucket) -> set[str]:
-    # B2 docs, b2_create_bucket.
+def capabilities_for(new: NewBucket) -> set[str]:
+    """Return what a key needs to create such a bucket (B2 docs, b2_create_bucket)."""
     needed = {"writeBuckets"}
     if new.default_server_side_encryption is not None:
         needed.add("writeBucketEncryption")

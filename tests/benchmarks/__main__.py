@@ -12,9 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
-from . import charts, emulator, report, servers, serving, storage
+from . import charts, cleanup, emulator, report, servers, serving, storage
 
-BENCHES = {"emulator": emulator, "storage": storage, "serving": serving}
+BENCHES = {"emulator": emulator, "storage": storage, "serving": serving, "cleanup": cleanup}
 RESULTS = Path(__file__).parent / "results"
 
 
