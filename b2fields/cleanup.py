@@ -83,10 +83,9 @@ def work(using: str, pks: list[int]) -> Outcome:
             outcome["left"] += len(pks) - start
             logger.warning("b2fields leaves %d dropped files to b2_cleanup.", outcome["left"])
             break
-        entries = DroppedFile.objects.using(using).filter(
-            pk__in=pks[start : start + _AT_ONCE], due__lte=timezone.now()
-        )
-        outcome += _work_some(using, list(entries), seconds)
+        waiting = DroppedFile.objects.using(using).filter(pk__in=pks[start : start + _AT_ONCE])
+        if entries := list(waiting.filter(due__lte=timezone.now())):
+            outcome += _work_some(using, entries, seconds)
     return outcome
 
 

@@ -216,7 +216,7 @@ def names_in_row(instance: models.Model, table: Any, fields: list[B2FileField], 
     connection = connections[using]
     if connection.in_atomic_block and connection.features.has_select_for_update:
         # Else another transaction could replace the name between this and our update.
-        rows = rows.select_for_update()
+        rows = rows.select_for_update(no_key=connection.features.has_select_for_no_key_update)
     attnames = [field.attname for field in fields]
     row = next(iter(rows.values(*attnames)), None)
     return {attname: str(row[attname] or "") for attname in attnames} if row else {}

@@ -56,6 +56,11 @@ def holders(bucket: str) -> list[Holder]:
     Raises CannotTell if a model has no table where its rows are written, DatabaseError if a database does
     not answer.
     """
+    for field, reason in references.fields_in_unknown_places():
+        raise CannotTell(
+            f"Nobody can tell whether files of {field.model._meta.label}.{field.name} are in bucket "
+            f"{bucket!r}. {reason}"
+        )
     fields = list(references.fields_in(bucket))
     found = []
     for alias in connections if fields else ():

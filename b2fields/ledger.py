@@ -44,10 +44,20 @@ class Ledger:
 
     def commit(self) -> None:
         """Work what was dropped, and take back the uploads that no row names."""
+        # The next transaction has a ledger of its own: an error that somebody keeps, such as a log, may keep
+        # this one by its frames, and then no rollback would end it.
+        self._detach()
         dropped, self.dropped = self.dropped, []
         uploads, self.uploads = self.uploads, []
         # What was uploaded for a row that nobody has saved yet is no orphan yet.
         finish(self.using, dropped, [upload for upload in uploads if upload.is_settled])
+
+    def _detach(self) -> None:
+        """Let the connection forget this ledger."""
+        connection = self._connection()
+        known = vars(connection).get(_LEDGER) if connection else None
+        if known and known() in (self, None):  # None for one that is being deleted
+            del vars(connection)[_LEDGER]
 
     def __del__(self) -> None:
         connection = self._connection()
@@ -55,8 +65,7 @@ class Ledger:
             return
         if self._thread != threading.get_ident():
             return
-        if vars(connection)[_LEDGER]() in (self, None):  # It can still be reached by its weak reference.
-            del vars(connection)[_LEDGER]
+        self._detach()
         for upload in self.uploads:
             upload.is_settled = True
         if connection.in_atomic_block:  # A savepoint was rolled back; the transaction may commit.

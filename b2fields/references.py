@@ -137,6 +137,18 @@ def fields_in(bucket: str) -> Iterator[AnyFileField]:
             yield field
 
 
+def fields_in_unknown_places() -> Iterator[tuple[AnyFileField, str]]:
+    """Yield the file fields of which nobody can tell where they store, and why."""
+    for field in _file_fields():
+        try:
+            storage = _storage_of(field)
+            if isinstance(storage, B2Storage):
+                storage.bucket  # noqa: B018 - reading it is the question
+                storage.location  # noqa: B018
+        except ImproperlyConfigured as error:
+            yield field, str(error)
+
+
 def b2_storage_of(field: AnyFileField) -> B2Storage | None:
     """Return the storage of a field, if it is one of ours and can be built."""
     try:

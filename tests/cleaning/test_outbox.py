@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
 
@@ -357,6 +358,22 @@ def test_an_entry_without_a_place_says_what_to_do(emulator):
 
     assert cleanup.work("default", [DroppedFile.objects.get().pk])["failed"] == 1
     assert "Nothing in this project stores in bucket 'elsewhere'" in DroppedFile.objects.get().error
+
+
+def test_a_field_that_cannot_tell_where_it_stores_keeps_every_file(note, names, settings):
+    name = note.scan.name
+    bucket = settings.B2FIELDS_BUCKET
+    settings.B2FIELDS_CLEANUP_DELAY = 3600
+    note.delete()
+    DroppedFile.objects.update(due=timezone.now())
+    settings.B2FIELDS_BUCKET = None
+    settings.B2FIELDS_BUCKETS = {"login": bucket}  # and none for the fields of staff
+    with pytest.raises(CommandError, match="Nobody can tell whether files of"):
+        call_command("b2_cleanup")
+    assert names() == {name}
+    settings.B2FIELDS_BUCKET = bucket
+    call_command("b2_cleanup", verbosity=0)
+    assert names() == set()
 
 
 def test_dropping_within_a_transaction_asks_nothing_of_b2_before_it_ends(note, emulator):
