@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import httpx
 import pytest
+from b2sdk import v3
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +52,14 @@ class Example:
         self.process.send_signal(number)
         status = self.process.wait(20)
         return status, not listens(self.site) and not listens(self.realm)
+
+
+def stored(example):
+    """Return the names of all files in the bucket, of older versions too."""
+    api = v3.B2Api(v3.InMemoryAccountInfo())
+    api.authorize_account("example-key-id", "example-application-key", example.realm)
+    found = api.get_bucket_by_name("hollis-wren").ls(latest_only=False, recursive=True)
+    return [version.file_name for version, _ in found]
 
 
 @contextmanager
@@ -258,7 +267,9 @@ def test_an_upload_belongs_to_its_uploader_who_can_take_files_away_again(example
 
         edit = re.search(r'href="(/\d+/edit/)"\s+aria-label="Edit Uploaded by Ben"', page)[1]
         assert anna.get(edit).status_code == 404
+        assert any(name.endswith("秘密.txt") for name in stored(example))
         assert post(ben, edit, title="Uploaded by Ben", **{"dossier-clear": "on"}).status_code == 302
+        assert not any(name.endswith("秘密.txt") for name in stored(example))
         assert len(shown(ben)["Uploaded by Ben"]) == 1
         assert ben.get(dossier).status_code == 404
 

@@ -11,6 +11,7 @@ DATA = Path(os.environ.get("EXAMPLE_DATA", EXAMPLE / "data")).resolve()
 INSTALLED_APPS = ["b2fields"]  # the rest of the list is below
 LOGIN_URL = "login"  # where a visitor goes who asks for a file that wants a login
 B2FIELDS_BUCKET = "hollis-wren"  # one private bucket will do: each field still has its own readers
+B2FIELDS_CLEANUP = True  # a file goes when it is replaced or cleared, and with its matter
 # Yours come from Backblaze and stay out of the repository: leave these two out and set
 # B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY in the environment.
 B2FIELDS_APPLICATION_KEY_ID = "example-key-id"
