@@ -152,26 +152,31 @@ def _watch(model: type[models.Model]) -> None:
         try:
             save_base(self, *args, **kwargs)
         except BaseException:
-            _take_back(self, kwargs.get("using"))
+            _give_up(self, kwargs.get("using"))
             raise
 
     watched._b2fields_watches = True  # type: ignore[attr-defined]
     model.save_base = watched  # type: ignore[method-assign]
 
 
-def _take_back(instance: models.Model, using: str | None) -> None:
-    vars(instance).pop(SAVING, None)
+def _give_up(instance: models.Model, using: str | None) -> None:
+    """Let the rows tell what a save that raised has written, and what of its files is to go."""
+    saving: Saving | None = vars(instance).pop(SAVING, None)
+    dropped = saving.dropped if saving else []
     uploads = pending.uploads_of(instance)
     for upload in uploads:
         upload.is_settled = True
+    if not dropped and not uploads:
+        return
     using = using or router.db_for_write(type(instance), instance=instance)
-    # Else the end of the transaction decides.
-    if uploads and not connections[using].in_atomic_block:
-        try:
-            ledger.finish(using, [], uploads)
-        except Exception:
-            # The error of the save is the one to raise.
-            logger.exception("b2fields could not remove what a failed save uploaded; b2_audit will find it.")
+    try:
+        if connections[using].in_atomic_block:
+            ledger.at_the_end(using, dropped=dropped, uploads=uploads)
+        else:
+            ledger.finish(using, dropped, uploads)
+    except Exception:
+        # The error of the save is the one to raise.
+        logger.exception("b2fields could not remove what a failed save uploaded; b2_audit will find it.")
 
 
 # Deleting
@@ -192,9 +197,12 @@ def before_delete(
     else:
         stored = names_in_row(instance, table, fields, using)
     dropped: list[int] = []
+    uploads = pending.uploads_of(instance)
     for field in fields:
-        if name := stored.get(field.attname):
-            dropped += outbox.drop(using, field, [name])
+        # With uploads that no row will name any more.
+        names = {stored.get(field.attname, ""), *(u.name for u in uploads if u.field == field)} - {""}
+        if names:
+            dropped += outbox.drop(using, field, sorted(names))
     if dropped:
         ledger.at_the_end(using, dropped=dropped)
 

@@ -112,7 +112,8 @@ def finish(using: str, dropped: Iterable[int], uploads: Iterable[Upload]) -> Non
 def _take_back(using: str, uploads: list[Upload]) -> Iterable[int]:
     """Write the uploads that no row names into the outbox, and yield the ids of their entries."""
     for field in {upload.field for upload in uploads}:
-        ours = [upload for upload in uploads if upload.field == field]
+        # A save that failed may have told of an upload twice.
+        ours = dict.fromkeys(upload for upload in uploads if upload.field == field)
         named = set(Holder(field, using).named_among([_full_name(upload) for upload in ours]))
         for upload in ours:
             if _full_name(upload) in named:

@@ -8,7 +8,7 @@ from django.conf import settings
 try:
     from django.tasks import task
 except ImportError:
-    from django_tasks import task  # type: ignore[import-not-found, no-redef]
+    from django_tasks import task  # type: ignore[no-redef]
 
 from b2fields import cleanup
 

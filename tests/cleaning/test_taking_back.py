@@ -2,10 +2,12 @@
 
 import gc
 import pickle
+from contextlib import nullcontext
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db.models.signals import post_save
 
 from b2fields import B2Storage
 from b2fields.models import DroppedFile
@@ -95,6 +97,44 @@ def test_the_old_file_stays_when_the_database_refuses_its_replacement(taken, nam
     with pytest.raises(IntegrityError):
         note.save()
     assert names() == {old}
+
+
+@pytest.fixture
+def failing_receiver():
+    """A receiver that raises after the row is written."""
+
+    def fail(**kwargs):
+        raise ValueError("no mail today")
+
+    # Before ours, which would have heard of the save.
+    post_save.receivers, before = [], post_save.receivers
+    post_save.connect(fail, sender=Note)
+    post_save.receivers += before
+    post_save.sender_receivers_cache.clear()
+    yield
+    post_save.disconnect(fail, sender=Note)
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_a_save_that_fails_when_its_row_is_written_follows_the_row(
+    emulator, names, failing_receiver, in_transaction
+):
+    Note.objects.bulk_create([Note(scan=upload("old.txt"))])
+    note = Note.objects.get()
+    note.scan = upload("new.txt")
+    around = transaction.atomic() if in_transaction else nullcontext()
+    with around, pytest.raises(ValueError, match="no mail today"):
+        note.save()
+    assert names() == {Note.objects.get().scan.name}
+    assert Note.objects.get().scan.name.endswith("new.txt")
+    assert not DroppedFile.objects.exists()
+
+
+def test_an_upload_goes_with_the_row_that_was_to_have_it(emulator, names):
+    note = Note.objects.create(scan=upload("old.txt"))
+    note.scan.save("new.txt", upload(), save=False)
+    note.delete()
+    assert names() == set()
 
 
 def test_an_upload_that_is_replaced_before_its_row_is_saved_goes(emulator, names):
