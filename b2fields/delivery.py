@@ -17,6 +17,15 @@ from b2fields.streaming import stream
 
 _RETRY_AFTER_SECONDS = 10
 
+# With any of these headers, what is known of the file may spare the request to B2, or decides on it.
+_CONDITIONS = (
+    "HTTP_RANGE",
+    "HTTP_IF_MATCH",
+    "HTTP_IF_NONE_MATCH",
+    "HTTP_IF_MODIFIED_SINCE",
+    "HTTP_IF_UNMODIFIED_SINCE",
+)
+
 # What nginx.conf, beside this module, and the view agree on: the internal location, the header with the
 # range to ask for, and the seconds within which nginx begins to fetch.
 ACCEL_LOCATION = "/_b2fields"
@@ -86,7 +95,9 @@ def _wants_download(request: HttpRequest) -> bool:
 def _proxy(delivery: Delivery, storage: B2Storage, of_row: FileMetadata | None = None) -> HttpResponseBase:
     """Send the bytes through this site: one request to B2, begun before the first of them is promised."""
     request, name = delivery.request, delivery.name
-    known = _known(delivery, storage, of_row)
+    is_plain = request.method == "GET" and request.META.keys().isdisjoint(_CONDITIONS)
+    # For a plain GET all that is needed comes with the file: the cache may be another host.
+    known = None if is_plain else _known(delivery, storage, of_row)
     if request.method == "HEAD":
         return _without_bytes(request, known or storage.metadata(name))
     header = request.META.get("HTTP_RANGE")

@@ -19,10 +19,11 @@ AnyFileField = models.FileField
 
 def b2_fields() -> Iterator[B2FileField]:
     """Yield every B2 field of every installed model once, each from the model that declares it."""
-    return (field for field in _file_fields() if isinstance(field, B2FileField))
+    return (field for field in file_fields() if isinstance(field, B2FileField))
 
 
-def _file_fields() -> Iterator[AnyFileField]:
+def file_fields() -> Iterator[AnyFileField]:
+    """Yield every file field, Django's own included, once, from the model that declares it."""
     for model in apps.get_models(include_auto_created=True):
         if not model._meta.proxy:
             for field in model._meta.local_concrete_fields:
@@ -31,10 +32,11 @@ def _file_fields() -> Iterator[AnyFileField]:
 
 
 def b2_storages() -> Iterator[B2Storage]:
-    """Yield the storage of every B2 field, of every alias, and the one that the settings alone describe."""
+    """Yield the storage of every field, of every alias, and the one that the settings alone describe."""
     yield B2Storage()
-    for field in b2_fields():
-        yield field.b2_storage
+    for field in file_fields():
+        if found := b2_storage_of(field):
+            yield found
     for alias in settings.STORAGES:
         # What cannot be built stores nothing.
         with suppress(ImproperlyConfigured):
@@ -102,36 +104,32 @@ def is_held_by_stricter(storage: B2Storage, name: str, field: B2FileField | None
     not of the other, is its own.
     """
     full_name = storage.full_name(name)
-    for other in _file_fields():
+    for other in file_fields():
         elsewhere = _storage_beside(other, storage)
         if elsewhere is None or not policy.is_stricter(elsewhere.access, storage.access):
             continue
         prefix = f"{elsewhere.location}/" if elsewhere.location else ""
         other_name = full_name.removeprefix(prefix)
-        if not full_name.startswith(prefix) or not is_held(other, other_name):
+        if not full_name.startswith(prefix):
             continue
-        own = field is not None and _place_of(field) != "" and name.startswith(_place_of(field))
+        own = field is not None and place_of(field) != "" and name.startswith(place_of(field))
         rivals = policy.are_rivals(elsewhere.access, storage.access)
-        if not (rivals and own) or other_name.startswith(_place_of(other)):
+        counts = not (rivals and own) or other_name.startswith(place_of(other))
+        if counts and is_held(other, other_name):  # a query, so last
             return True
     return False
 
 
-def _place_of(field: AnyFileField) -> str:
-    """Return the part of upload_to that all names of a field begin with."""
-    return "" if callable(field.upload_to) else str(field.upload_to).partition("%")[0]
-
-
 def plain_fields_on(storage: B2Storage) -> Iterator[AnyFileField]:
     """Yield Django's own file fields that store in exactly this storage."""
-    for field in _file_fields():
+    for field in file_fields():
         if not isinstance(field, B2FileField) and _storage_of(field) is storage:
             yield field
 
 
 def fields_in(bucket: str) -> Iterator[AnyFileField]:
     """Yield every file field, Django's own included, whose files are in this bucket."""
-    for field in _file_fields():
+    for field in file_fields():
         storage = b2_storage_of(field)
         if storage is not None and (bucket_of(storage) or "").lower() == bucket.lower():
             yield field
@@ -139,7 +137,7 @@ def fields_in(bucket: str) -> Iterator[AnyFileField]:
 
 def fields_in_unknown_places() -> Iterator[tuple[AnyFileField, str]]:
     """Yield the file fields of which nobody can tell where they store, and why."""
-    for field in _file_fields():
+    for field in file_fields():
         try:
             storage = _storage_of(field)
             if isinstance(storage, B2Storage):
@@ -171,7 +169,7 @@ def place_of(field: AnyFileField) -> str:
 
 def shares_its_place(storage: B2Storage) -> bool:
     """Tell whether other policies store within the same names of the same bucket."""
-    others: list[AnyFileField | B2Storage] = list(_file_fields())
+    others: list[AnyFileField | B2Storage] = list(file_fields())
     for alias in settings.STORAGES:
         # What cannot be built has stored nothing.
         with suppress(ImproperlyConfigured):
@@ -182,7 +180,7 @@ def shares_its_place(storage: B2Storage) -> bool:
 
 def keeps_others_files(storage: B2Storage) -> bool:
     """Tell whether something else of this project stores under the prefix of this storage."""
-    others: list[AnyFileField | B2Storage] = [*b2_storages(), *_file_fields()]
+    others: list[AnyFileField | B2Storage] = [*b2_storages(), *file_fields()]
     beside = (_storage_beside(other, storage) for other in others)
     prefix = f"{storage.location}/" if storage.location else ""
     return any(other is not None and f"{other.location}/".startswith(prefix) for other in beside)

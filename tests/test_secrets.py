@@ -25,6 +25,7 @@ from django.views.debug import ExceptionReporter
 from b2fields import B2FileField, B2Storage
 from b2fields.exceptions import AccessRefused, B2FieldsError, B2Unavailable, CapExceeded, NotConfigured
 from tests import emulated
+from tests.between import between
 from tests.legal.models import Contract
 from tests.serving import AUTHORIZE, GET, HEAD, body_of, signed_in, store
 
@@ -548,3 +549,33 @@ def test_a_cache_that_is_down_makes_files_slower_and_not_unavailable(emulator, s
         assert (response.status_code, body_of(response)) == (200, b"the file")
     assert "cache does not answer" in caplog.text
     assert secrets_in(caplog.text) == []
+
+
+def test_a_netrc_of_the_user_changes_no_request(storage, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password else\n")
+    cache.clear()
+    with monkeypatch.context() as environment:
+        environment.setenv("NETRC", str(netrc))
+        name = storage.save("a.txt", ContentFile(b"content"))
+        cache.clear()
+        assert storage.open(name).read() == b"content"
+        assert storage.exists(name)
+        storage.delete(name)
+        assert not storage.exists(name)
+
+
+def test_a_download_follows_no_redirect(storage, emulator):
+    """It could lead elsewhere, with the account's token."""
+    name = storage.save("a.txt", ContentFile(b"content"))
+    asked = []
+
+    def redirect(path, status, body):
+        asked.append(path)
+        return (302, b"") if "/file/" in path else (status, body)
+
+    with between(emulator, redirect) as realm:
+        elsewhere = B2Storage(realm=realm)
+        with pytest.raises(B2Unavailable):
+            elsewhere.open(name).read()
+    assert len([path for path in asked if "/file/" in path]) >= 1

@@ -108,7 +108,6 @@ def status_for_strangers(client: Client, bucket: str, name: str) -> int:
         raw_api: Any = session.raw_api
         status: int = raw_api.b2_http.session.get(
             session.get_download_url_by_name(bucket, name),
-            auth=lambda request: request,  # Else requests looks into the user's .netrc for some.
             timeout=(settings.B2FIELDS_CONNECT_TIMEOUT, settings.B2FIELDS_READ_TIMEOUT),
             allow_redirects=False,
         ).status_code

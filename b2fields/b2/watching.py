@@ -8,6 +8,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import MaxRetryError
@@ -44,6 +45,31 @@ class WatchedSession(requests.Session):
 
     Each try of the SDK is one ``send``.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Else requests would put what the user's .netrc says of the host in place of our token.
+        self.auth = lambda request: request
+        self._environments: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def request(self, method: str, url: str, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+        if not kwargs.get("stream"):
+            return super().request(method, url, **kwargs)
+        # A download, of which there are many: requests would ask the environment, .netrc and its cookies
+        # anew for each, which takes longer than all else it does. And it would follow a redirect.
+        request = requests.PreparedRequest()
+        request.method, request.url = method, url
+        request.prepare_headers(kwargs["headers"])
+        request.prepare_cookies({})
+        environment = self._environment(url)
+        return self.send(request, **environment, timeout=kwargs["timeout"], allow_redirects=False)
+
+    def _environment(self, url: str) -> dict[str, Any]:
+        """Return the proxies and certificates to use for the host of a download."""
+        host = urlsplit(url)[:2]
+        if host not in self._environments:
+            self._environments[host] = self.merge_environment_settings(url, {}, True, None, None)
+        return self._environments[host]
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         kwargs["timeout"] = tuple(max(0.1, min(limit, seconds_left())) for limit in kwargs["timeout"])
