@@ -2,13 +2,16 @@
 PYTHON ?= python3
 bin = .venv/bin
 
-.PHONY: example test bench lint format types wheel matrix check clean
+.PHONY: example test test-databases bench lint format types wheel matrix check clean
 
 example: .venv/example  ## start the emulator and the example site; Ctrl-C stops both
 	@$(bin)/python example/run.py
 
 test: .venv/test  ## run the tests on this Python
 	$(bin)/pytest --numprocesses auto --dist loadfile $(ARGS)
+
+test-databases: .venv/databases  ## run the tests of cleanup on PostgreSQL and MariaDB, which have to be there
+	$(bin)/python -m tests.databases --numprocesses auto --dist loadfile $(ARGS)
 
 bench: .venv/bench  ## measure, beside nginx and other storages; ARGS names the benches to run
 	$(bin)/python -m tests.benchmarks $(ARGS)
@@ -25,7 +28,7 @@ types wheel: .venv/dev  ## check the types; build the wheel and look inside
 matrix: .venv/dev  ## run all of tox.ini: every Python and Django, lint, types, wheel
 	$(bin)/tox run-parallel --parallel 2 --parallel-no-spinner
 
-check: matrix test  ## what CI runs
+check: matrix test test-databases  ## what CI runs
 
 clean:
 	rm -rf .venv .tox dist build example/data
@@ -40,6 +43,10 @@ clean:
 
 .venv/test: .venv/example
 	$(bin)/python -m pip install --quiet --group test
+	@touch $@
+
+.venv/databases: .venv/test
+	$(bin)/python -m pip install --quiet --group databases
 	@touch $@
 
 .venv/bench: .venv/test

@@ -14,16 +14,17 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections, transaction
+from django.db.models import F
 from django.utils import timezone
 
-from b2fields import holders, references
+from b2fields import asking, holders, outbox, references
+from b2fields.asking import Leaving
 from b2fields.b2 import deadline
 from b2fields.b2.versions import Version
 from b2fields.exceptions import B2FieldsError, NotConfigured
 from b2fields.fields import B2FileField
 from b2fields.holders import Holder
 from b2fields.models import DroppedFile
-from b2fields.signals import post_cleanup, pre_cleanup, send_safely
 from b2fields.storage import B2Storage
 
 # Files removed at once, by as many threads. The lock on their entries is held meanwhile.
@@ -54,6 +55,10 @@ class _Removal:
         """Its name as a row of the field would hold it."""
         location = self.storage.location
         return str(self.entry.name).removeprefix(f"{location}/" if location else "")
+
+    @property
+    def leaving(self) -> Leaving:
+        return Leaving(self.dropped_by, self.storage, self.name)
 
     def look(self) -> None:
         entry = self.entry
@@ -125,7 +130,7 @@ def _work_some(
             _each(_Removal.remove, going, seconds)
             removed = [removal for removal in going if not removal.error]
             pks = [removal.entry.pk for removal in removed]
-            DroppedFile.objects.using(using).filter(pk__in=[*pks, *named]).delete()
+            outbox.delete(using, [*pks, *named])
     except (B2FieldsError, DatabaseError) as error:
         # Nobody could tell which files are in use, so none goes.
         return outcome + Counter(failed=sum(_failed(using, entry, error) for entry in entries))
@@ -134,7 +139,7 @@ def _work_some(
             outcome["failed"] += _failed(using, removal.entry, removal.error)
     outcome += Counter(removed=len(removed), kept=len(named))
     for removal in removed:
-        send_safely(post_cleanup, _sender(removal), **_arguments(removal))
+        asking.tell(removal.leaving)
     return outcome
 
 
@@ -170,15 +175,16 @@ def _begin(using: str, entries: list[DroppedFile], outcome: Outcome) -> Iterator
         except ImproperlyConfigured as error:
             outcome["failed"] += _failed(using, entry, error)
             continue
-        answers = [answer for _, answer in pre_cleanup.send_robust(_sender(removal), **_arguments(removal))]
-        failures = [answer for answer in answers if isinstance(answer, Exception)]
-        if failures:
-            outcome["failed"] += _failed(using, entry, failures[0])
-        elif any(answer is False for answer in answers):
+        try:
+            may_go = asking.may_go(removal.leaving)
+        except Exception as error:  # noqa: BLE001 - whatever a receiver raises postpones this file alone
+            outcome["failed"] += _failed(using, entry, error)
+            continue
+        if may_go:
+            yield removal
+        else:
             DroppedFile.objects.using(using).filter(pk=entry.pk).delete()
             outcome["kept"] += 1
-        else:
-            yield removal
 
 
 def _place_of(entry: DroppedFile) -> tuple[B2FileField | None, B2Storage]:
@@ -193,18 +199,6 @@ def _place_of(entry: DroppedFile) -> tuple[B2FileField | None, B2Storage]:
         f"Nothing in this project stores in bucket {entry.bucket!r} any more. Declare a storage for it in "
         "STORAGES, or keep the file by deleting this entry."
     )
-
-
-def _sender(removal: _Removal) -> type | None:
-    return removal.dropped_by.model if removal.dropped_by else None
-
-
-def _arguments(removal: _Removal) -> dict[str, object]:
-    """Return what receivers are told of a file."""
-    of, name = removal.dropped_by, removal.name
-    # Without an instance: the row may be gone, and holds another name if it is not.
-    file = of.attr_class(None, of, name) if of else None  # type: ignore[arg-type]
-    return {"field": of, "file": file, "name": name, "storage": removal.storage}
 
 
 def _each(call: Callable[[_Removal], None], removals: list[_Removal], seconds: float) -> None:
@@ -231,13 +225,19 @@ def _locked(using: str, removals: list[_Removal]) -> Iterator[list[_Removal]]:
 
     Whoever saves a row with a name that waits here removes its entry, and so waits for us, or we skip it.
     """
-    entries = DroppedFile.objects.using(using).filter(pk__in=[removal.entry.pk for removal in removals])
+    entries = DroppedFile.objects.using(using).order_by()
+    pks = [removal.entry.pk for removal in removals]
     features = connections[using].features
     with ExitStack() as stack:
         if features.has_select_for_update:
             stack.enter_context(transaction.atomic(using=using))
             entries = entries.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
-        pks = set(entries.values_list("pk", flat=True)) if removals else set()
+        elif pks:
+            # SQLite knows who writes, and no more: this waits for whoever has taken a name, and the check
+            # that follows sees the row.
+            entries.filter(pk__in=pks).update(tries=F("tries"))
+        # One by one, see outbox.delete.
+        pks = [pk for pk in pks if entries.filter(pk=pk).values_list("pk").first()]
         yield [removal for removal in removals if removal.entry.pk in pks]
 
 

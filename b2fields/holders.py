@@ -13,6 +13,8 @@ from b2fields.references import AnyFileField
 
 # The most names in one query: SQLite takes 999 parameters in its older versions, Oracle 1,000.
 _NAMES = 500
+# Rows read together.
+_PAGE = 2000
 
 
 class CannotTell(B2FieldsError):
@@ -41,13 +43,29 @@ class Holder:
 
     def all_named(self) -> Iterator[str]:
         """Yield the name in the bucket of the file of each row that has one."""
-        for name in self._rows.values_list(self.field.attname, flat=True).iterator():
+        for _, name in by_page(self._rows, self.field.attname):
             if name:
                 yield self._prefix + str(name)
 
     @property
     def _rows(self) -> models.QuerySet[Any]:
         return self.field.model._base_manager.using(self.alias).order_by()
+
+
+def by_page(rows: models.QuerySet[Any], attname: str) -> Iterator[tuple[Any, Any]]:
+    """Yield the primary key and this value of each row, with no more than a page of them in memory.
+
+    The drivers of MariaDB and MySQL fetch the whole answer, though ``iterator()`` is asked for.
+    """
+    found = rows.order_by("pk").values_list("pk", attname)
+    if not rows.model._meta.managed:
+        # Of a view, the primary key may be that in name alone; a page would end among equal ones.
+        yield from rows.order_by().values_list("pk", attname).iterator(_PAGE)
+        return
+    page = list(found[:_PAGE])
+    while page:
+        yield from page
+        page = list(found.filter(pk__gt=page[-1][0])[:_PAGE]) if len(page) == _PAGE else []
 
 
 def holders(bucket: str) -> list[Holder]:

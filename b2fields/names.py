@@ -3,6 +3,7 @@
 import posixpath
 import re
 import unicodedata
+from contextlib import suppress
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.utils import validate_file_name
@@ -38,12 +39,16 @@ def storable(name: str) -> str:
 
     Refuses what Django's storages refuse, in their words.
     """
-    kept = _REORDERING.sub("", unicodedata.normalize("NFC", str(name).replace("\\", "/")))
+    kept = _kept(name)
     folder, segment = posixpath.split(kept)
     if ".." in folder.split("/"):
         raise SuspiciousFileOperation(f"Detected path traversal attempt in '{folder}'")
     validate_file_name(segment)
     return exact(kept)
+
+
+def _kept(name: str) -> str:
+    return _REORDERING.sub("", unicodedata.normalize("NFC", str(name).replace("\\", "/")))
 
 
 def valid_segment(segment: str) -> str:
@@ -85,12 +90,17 @@ def fit(name: str, most_chars: int | None, most_bytes: int) -> str:
 
 
 def fixed_folder(upload_to: object) -> str:
-    """Return the folder that all names of a field are in, as far as upload_to tells; "" or with a slash."""
+    """Return the folder that all names of a field are in, as far as upload_to tells; "" or with a slash.
+
+    It is as names are stored. Where nothing can be, such as in "../a", it is the folder of no possible name.
+    """
     if callable(upload_to):
         return ""
-    fixed, percent, _ = str(upload_to).partition("%")
-    folder = posixpath.normpath(posixpath.dirname(fixed) if percent else fixed).strip("/")
-    return "" if folder == "." else f"{folder}/"
+    fixed, percent, _ = _kept(str(upload_to)).partition("%")
+    folder = posixpath.dirname(fixed) if percent else fixed
+    with suppress(SuspiciousFileOperation):
+        folder = exact(folder)
+    return f"{folder}/" if folder else ""
 
 
 def check_limits(name: str) -> None:

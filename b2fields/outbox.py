@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
-from django.db import router
+from django.db import router, transaction
 from django.utils import timezone
 
 from b2fields import references
@@ -59,8 +59,20 @@ def drop_upload(using: str, field: B2FileField, name: str, file_id: str) -> list
 
 def forget(using: str, bucket: str, full_names: Iterable[str]) -> None:
     """Take names out of the outbox, because a row is about to have them again."""
+    entries = DroppedFile.objects.using(using)
     digests = [digest_of(bucket, name) for name in full_names]
-    DroppedFile.objects.using(using).filter(digest__in=digests).delete()
+    # By their ids, as workers lock them: MariaDB locks the index that it finds a row by, too, and would meet
+    # a worker from the other side (deadlock).
+    if pks := list(entries.filter(digest__in=digests).values_list("pk", flat=True)):
+        delete(using, pks)
+
+
+def delete(using: str, pks: Iterable[int]) -> None:
+    """Take entries out of the outbox, after waiting for those who work on them if the database can lock."""
+    with transaction.atomic(using=using, savepoint=False):
+        # One by one: asked for several, MariaDB may read the whole of a small table, and wait for every lock.
+        for pk in pks:
+            DroppedFile.objects.using(using).filter(pk=pk).delete()
 
 
 def take_up(using: str, field: B2FileField, name: str) -> None:

@@ -55,13 +55,16 @@ name the file that B2 has.
 """
 
 pre_cleanup = Signal()
-"""Sent before a file that rows have dropped is removed from B2, by the model that dropped it.
+"""Sent before a file that no row names is removed from B2, by the model of its field.
 
-A receiver that returns False keeps the file. One that raises postpones it: the error is noted, and
-``b2_cleanup`` tries again. No row names the file any more, and it can still be read.
+By cleanup for what rows have dropped, and by ``b2_audit --delete`` and ``--hide`` for orphans. A
+receiver that returns False keeps the file. One that raises keeps it for now: cleanup notes the error, and
+``b2_cleanup`` tries again; the audit tells it, and its next run finds the file. It can still be read.
 
 ``field``
-    The field that dropped it; None, and then the sender too, if there is no such field any more.
+    The field that dropped it; None, and then the sender too, if there is no such field any more. For an
+    orphan, the field in whose place (location and ``upload_to``) it lies, the innermost one; None if several
+    fields have that place. A receiver that is to keep such orphans is connected without a sender.
 ``file``
     What a row would hold, such as thumbnail libraries take: with ``name``, ``storage``, ``open()``, … It
     has no instance. None without a field.
@@ -72,7 +75,7 @@ A receiver that returns False keeps the file. One that raises postpones it: the 
 """
 
 post_cleanup = Signal()
-"""Sent with the same arguments after the file was removed, or hidden if B2FIELDS_DELETE is "hide".
+"""Sent with the same arguments after the file was removed, or hidden (B2FIELDS_DELETE, ``b2_audit --hide``).
 
 It may be sent twice for one file, if a process was killed. An error of a receiver is logged.
 """

@@ -376,6 +376,49 @@ def test_what_no_file_can_be_called(name):
 
 
 @pytest.mark.parametrize(
+    ("upload_to", "expected"),
+    [
+        pytest.param("", "", id="none is none"),
+        pytest.param(".", "", id="a dot is none"),
+        pytest.param("a", "a/", id="a folder has its slash"),
+        pytest.param("a/b/", "a/b/", id="a slash is enough"),
+        pytest.param("./a//b/", "a/b/", id="needless parts are dropped"),
+        pytest.param("a\\b", "a/b/", id="a backslash is a slash"),
+        pytest.param(f"{NFD}/", f"{NFC}/", id="the Unicode form is that of stored names"),
+        pytest.param("a\u202e/b", "a/b/", id="bidi marks are dropped, as in stored names"),
+        pytest.param("a/%Y", "a/", id="what is before a date"),
+        pytest.param("a/of-%Y/b", "a/", id="a folder that is not all date counts as date"),
+        pytest.param(f"{NFD}\\%Y", f"{NFC}/", id="the same before a date"),
+        pytest.param("%Y/x", "", id="a date comes first"),
+        pytest.param(lambda instance, filename: "a/b", "", id="nobody knows what a callable does"),
+    ],
+)
+def test_the_folder_that_all_names_of_a_field_are_in(upload_to, expected):
+    assert names.fixed_folder(upload_to) == expected
+
+
+@pytest.mark.parametrize("upload_to", ["../a/", "/a/", "\\a", "a/../b/", "..", "a/../%Y", "a\0b"], ids=repr)
+def test_an_upload_to_where_nothing_can_be_stored_is_the_folder_of_no_name(upload_to):
+    assert not names.is_well_formed(f"{names.fixed_folder(upload_to)}x")
+
+
+@pytest.mark.parametrize(
+    "upload_to", ["", "a", "./a//b/", "a\\b", f"{NFD}/", "a\u202e/b", "a/%Y", "%Y/x", f"{NFD}\\%Y"], ids=repr
+)
+@isolate_apps("tests.legal")
+def test_the_name_of_an_upload_is_in_the_folder_of_its_field(upload_to):
+    class Placed(models.Model):
+        file = B2FileField(upload_to=upload_to)
+
+        class Meta:
+            app_label = "legal"
+
+    field = Placed._meta.get_field("file")
+
+    assert field.generate_filename(Placed(), "x.txt").startswith(names.fixed_folder(upload_to))
+
+
+@pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("a.txt", True),

@@ -13,7 +13,7 @@ from django.core.files.storage import storages
 
 from b2fields import B2Storage, testing
 from b2fields.exceptions import B2Unavailable
-from tests.legal.models import Contract
+from tests.legal.models import Contract, Payslip
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,6 +68,13 @@ def test_every_bucket_that_the_project_names_is_there(running, settings):
         save()
         storages["archive"].save("a.txt", ContentFile(b"content"))
         Contract._meta.get_field("scan").storage.save("a.txt", ContentFile(b"content"))
+
+
+def test_the_bucket_of_a_field_of_django_in_a_storage_of_its_own_is_there_too(running, monkeypatch):
+    field = Payslip._meta.get_field("file")
+    monkeypatch.setattr(field, "storage", B2Storage(bucket="acme-payroll", access="staff"))
+    with testing.pointed_at(running):
+        assert field.storage.open(field.storage.save("a.txt", ContentFile(b"content"))).read() == b"content"
 
 
 def test_a_bucket_is_private_unless_told_otherwise(running, settings):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from django.conf import settings
 
 from b2fields import encryption, signing
-from b2fields.b2 import buckets, links, versions
+from b2fields.b2 import buckets, clock, links, versions
 from b2fields.b2.buckets import Bucket
 from b2fields.b2.connections import connection_to
 from b2fields.b2.deadlines import deadline
@@ -98,6 +98,15 @@ class Client:
             if isinstance(ours, BucketMissing):
                 self.tokens.forget_bucket(bucket)
         raise ours
+
+    def timed(self, ask: Callable[[], _T]) -> tuple[_T, int]:
+        """Return what *ask* gets from B2 through this client, and what time it is there, or was a moment ago.
+
+        In milliseconds since 1970, by the Date of B2's answer: no request more, and no local clock.
+        """
+        with clock.answer_dates(self.api) as dates:
+            answer = ask()
+        return answer, clock.earliest(dates)
 
     # Buckets
 

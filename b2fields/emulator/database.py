@@ -40,6 +40,10 @@ CREATE TABLE pieces (
 ) WITHOUT ROWID;
 CREATE INDEX pieces_body ON pieces (body);
 """
+# Only what makes asking faster: a data directory from before has it as soon as it is opened.
+INDEXES = """
+CREATE INDEX IF NOT EXISTS versions_unfinished ON versions (bucket_id, uploaded) WHERE action = 'start';
+"""
 
 
 class DataInUse(Exception):
@@ -75,6 +79,8 @@ class Database:
             for statement in SCHEMA.split(";\n"):
                 self.connection.execute(statement)
             self.connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        for statement in INDEXES.split(";\n"):
+            self.connection.execute(statement)
         self.connection.execute("COMMIT")
         # What the kernel was given survives the death of this process; only a power cut could take an
         # acknowledged write with it, and that is not worth an fsync per upload on a developer's machine.

@@ -2,9 +2,13 @@
 
 import io
 import os
+import sqlite3
+from contextlib import closing
 
 import pytest
 from b2sdk.v3 import UploadSourceBytes
+
+from b2fields.emulator.database import Database
 
 from .clients import problem, sha1
 
@@ -177,6 +181,24 @@ def test_unfinished_files_are_listed_in_pages_and_by_prefix(native, bucket):
     second = native.call("b2_list_unfinished_large_files", bucketId=bucket, startFileId=first["nextFileId"])
     assert {file["fileId"] for file in first["files"] + second["files"]} == set(ids)
     assert second["nextFileId"] is None
+
+
+def test_unfinished_files_are_found_by_an_index_also_in_a_data_directory_from_before_it(tmp_path):
+    path = tmp_path / "emulator.sqlite3"
+    Database(path).close()
+    with closing(sqlite3.connect(path)) as before:
+        before.execute("DROP INDEX versions_unfinished")
+
+    database = Database(path)
+    plan = database.rows(
+        "EXPLAIN QUERY PLAN SELECT * FROM versions WHERE bucket_id = ? AND action = 'start'"
+        " AND (uploaded, rowid) >= (?, ?) ORDER BY uploaded, rowid",
+        *("a bucket", 0, 0),
+    ).fetchall()
+    database.close()
+
+    assert "USING INDEX versions_unfinished" in plan[0]["detail"]
+    assert len(plan) == 1  # and nothing is sorted
 
 
 def test_a_part_is_copied_from_another_file(native, bucket, bucket_name, large):
