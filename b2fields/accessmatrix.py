@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AnonymousUser
 from django.core.files.base import ContentFile
 from django.db import models
 from django.shortcuts import resolve_url
@@ -133,6 +132,9 @@ def _wrong_answers(
 def _grants(field: B2FileField, row: models.Model, user: Any) -> bool:
     """Tell whether the field's own policy lets a user read the file of a row."""
     request = RequestFactory().get("/")
+    # Here, because it needs the app, which a project may lack.
+    from django.contrib.auth.models import AnonymousUser
+
     request.user = AnonymousUser() if user is None else user
     storage = field.b2_storage
     return policy.level_allows(storage.level, request) and policy.row_allows(storage.access, request, row)

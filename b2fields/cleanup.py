@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, connections, transaction
+from django.db import connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -21,7 +21,7 @@ from b2fields import asking, holders, outbox, references
 from b2fields.asking import Leaving
 from b2fields.b2 import deadline
 from b2fields.b2.versions import Version
-from b2fields.exceptions import B2FieldsError, NotConfigured
+from b2fields.exceptions import NotConfigured
 from b2fields.fields import B2FileField
 from b2fields.holders import Holder
 from b2fields.models import DroppedFile
@@ -33,6 +33,8 @@ _AT_ONCE = 16
 _YOUNG = timedelta(seconds=60)
 _FIRST_PAUSE = timedelta(seconds=60)
 _LONGEST_PAUSE = timedelta(days=1)
+# How often a file is looked at again that another database alone names: about four days.
+_TRIES_ELSEWHERE = 14
 
 logger = logging.getLogger("b2fields")
 
@@ -78,19 +80,19 @@ class _Removal:
 def work(using: str, pks: list[int]) -> Outcome:
     """Work these entries of a database's outbox, those that are due, within B2FIELDS_DEADLINE.
 
-    What is not reached then stays for ``b2_cleanup``, and so does what fails.
+    After a third of it no more are begun: who waits is a visitor. What is not reached then stays for
+    ``b2_cleanup``, and so does what fails.
     """
-    end = time.monotonic() + settings.B2FIELDS_DEADLINE
+    begun, limit = time.monotonic(), settings.B2FIELDS_DEADLINE
     outcome: Outcome = Counter()
     for start in range(0, len(pks), _AT_ONCE):
-        seconds = end - time.monotonic()
-        if seconds <= 0:
+        if time.monotonic() - begun > limit / 3:
             outcome["left"] += len(pks) - start
             logger.warning("b2fields leaves %d dropped files to b2_cleanup.", outcome["left"])
             break
         waiting = DroppedFile.objects.using(using).filter(pk__in=pks[start : start + _AT_ONCE])
         if entries := list(waiting.filter(due__lte=timezone.now())):
-            outcome += _work_some(using, entries, seconds)
+            outcome += _work_some(using, entries, begun + limit)
     return outcome
 
 
@@ -106,32 +108,32 @@ def work_all(using: str, *, retry: bool) -> Iterator[Outcome]:
     last = 0
     while entries := list(due.filter(pk__gt=last)[:_AT_ONCE]):
         last = entries[-1].pk
-        yield _work_some(using, entries, settings.B2FIELDS_DEADLINE, is_patient=True)
+        yield _work_some(using, entries, time.monotonic() + settings.B2FIELDS_DEADLINE, is_patient=True)
 
 
-def _work_some(
-    using: str, entries: list[DroppedFile], seconds: float, *, is_patient: bool = False
-) -> Outcome:
+def _work_some(using: str, entries: list[DroppedFile], end: float, *, is_patient: bool = False) -> Outcome:
     outcome: Outcome = Counter()
     try:
         among = _holders(entries)
         named = _named(entries, among)
+        # What only another database names: it may be a replica that is behind.
+        here = _named(entries, {bucket: _in_database(using, found) for bucket, found in among.items()})
         for entry in entries:
             if entry.pk in named:
-                outcome += _let_go(using, entry, is_patient)
+                outcome += _let_go(using, entry, is_patient, is_here=entry.pk in here)
         removals = list(_begin(using, [entry for entry in entries if entry.pk not in named], outcome))
-        _each(_Removal.look, removals, seconds)
+        _each(_Removal.look, removals, end)
         with _locked(using, removals) as locked, ExitStack() as forgetting:
             # Once more, right before: a row may have taken a name meanwhile.
             named = _named([removal.entry for removal in locked], among)
             going = [removal for removal in locked if not removal.error and removal.entry.pk not in named]
             for removal in going:
                 forgetting.enter_context(removal.storage.forgetting(removal.name))
-            _each(_Removal.remove, going, seconds)
+            _each(_Removal.remove, going, end)
             removed = [removal for removal in going if not removal.error]
             pks = [removal.entry.pk for removal in removed]
             outbox.delete(using, [*pks, *named])
-    except (B2FieldsError, DatabaseError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever keeps a database or a storage from answering
         # Nobody could tell which files are in use, so none goes.
         return outcome + Counter(failed=sum(_failed(using, entry, error) for entry in entries))
     for removal in locked:
@@ -157,11 +159,19 @@ def _named(entries: list[DroppedFile], among: dict[str, list[Holder]]) -> set[in
     return named
 
 
-def _let_go(using: str, entry: DroppedFile, is_patient: bool) -> Outcome:
+def _in_database(using: str, among: list[Holder]) -> list[Holder]:
+    return [holder for holder in among if holder.alias == using]
+
+
+def _let_go(using: str, entry: DroppedFile, is_patient: bool, *, is_here: bool) -> Outcome:
     """Forget about a file that is in use."""
+    found = DroppedFile.objects.using(using).filter(pk=entry.pk)
     if is_patient and entry.dropped > timezone.now() - _YOUNG:
         # The row that drops it may be about to be written.
-        DroppedFile.objects.using(using).filter(pk=entry.pk).update(next_try=entry.dropped + _YOUNG)
+        found.update(next_try=entry.dropped + _YOUNG)
+        return Counter(left=1)
+    if not is_here and entry.tries < _TRIES_ELSEWHERE:
+        found.update(tries=entry.tries + 1, next_try=timezone.now() + _pause_after(entry.tries))
         return Counter(left=1)
     DroppedFile.objects.using(using).filter(pk=entry.pk).delete()
     return Counter(kept=1)
@@ -201,12 +211,12 @@ def _place_of(entry: DroppedFile) -> tuple[B2FileField | None, B2Storage]:
     )
 
 
-def _each(call: Callable[[_Removal], None], removals: list[_Removal], seconds: float) -> None:
+def _each(call: Callable[[_Removal], None], removals: list[_Removal], end: float) -> None:
     """Do this for all at once, by B2 alone: threads share no connection to a database."""
 
     def attempt(removal: _Removal) -> None:
         try:
-            with deadline(seconds):
+            with deadline(max(0, end - time.monotonic())):
                 call(removal)
         except Exception as error:  # noqa: BLE001 - of one file; it is kept, told, and the others go on
             removal.error = error
@@ -243,8 +253,12 @@ def _locked(using: str, removals: list[_Removal]) -> Iterator[list[_Removal]]:
 
 def _failed(using: str, entry: DroppedFile, error: Exception) -> int:
     """Note why a file could not be removed, and when that is tried again."""
-    pause = min(_FIRST_PAUSE * 2 ** min(entry.tries, 20), _LONGEST_PAUSE)
-    note = {"tries": entry.tries + 1, "next_try": timezone.now() + pause, "error": str(error)}
+    next_try = timezone.now() + _pause_after(entry.tries)
+    note = {"tries": entry.tries + 1, "next_try": next_try, "error": str(error)}
     logger.warning("b2fields could not remove a dropped file; b2_cleanup will try again: %s", error)
     DroppedFile.objects.using(using).filter(pk=entry.pk).update(**note)
     return 1
+
+
+def _pause_after(tries: int) -> timedelta:
+    return min(_FIRST_PAUSE * (1 << min(tries, 20)), _LONGEST_PAUSE)

@@ -7,11 +7,13 @@ import logging
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import SuspiciousOperation
 from django.core.signals import setting_changed
 from django.db import connections, models, router
 from django.db.models.signals import class_prepared, post_save, pre_delete, pre_save
 
 from b2fields import ledger, outbox, pending
+from b2fields.exceptions import B2FieldsError
 from b2fields.fieldfiles import B2FieldFile, uploaded
 from b2fields.fields import SAVING, B2FileField
 
@@ -40,7 +42,7 @@ def _on_setting(*, setting: str, **kwargs: Any) -> None:
 
 
 def _connect_model(sender: type[models.Model], **kwargs: Any) -> None:
-    if sender._meta.abstract:
+    if sender._meta.abstract or sender._meta.apps is not apps:  # a past model, of a migration
         return
     is_wanted = bool(cleaned_fields(sender))
     for signal, receiver in ((pre_save, before_save), (post_save, after_save), (pre_delete, before_delete)):
@@ -91,10 +93,16 @@ class Saving:
         new = name_of(self.instance, field)
         # An upload that was replaced before the row was saved never stood in one.
         uploads = {u.name for u in pending.uploads_of(self.instance) if u.field == field}
-        if dropped := sorted({old, *uploads} - {new, ""}):
-            self.dropped += outbox.drop(self.using, field, dropped)
-        if new and new != old and new not in uploads:
-            outbox.take_up(self.using, field, new)
+        names = {old, *uploads} - {new, ""}
+        if new and new != old:
+            if new not in uploads or not field.b2_storage.has_unique_names:
+                outbox.take_up(self.using, field, new)
+            if new not in uploads and old and not _is_stored(field, new):
+                # An instance that was loaded before another process replaced the file writes the old name
+                # back. It must not take the new file along.
+                names.discard(old)
+        if names:
+            self.dropped += outbox.drop(self.using, field, sorted(names))
 
 
 def before_save(
@@ -106,7 +114,6 @@ def before_save(
     **kwargs: Any,
 ) -> None:
     """Have the fields tell when they are about to be written; a fixture says what is, and drops nothing."""
-    vars(instance).pop(SAVING, None)
     fields = [
         field
         for field in cleaned_fields(sender)
@@ -149,31 +156,38 @@ def _watch(model: type[models.Model]) -> None:
 
     @functools.wraps(save_base)
     def watched(self: models.Model, *args: Any, **kwargs: Any) -> None:
+        # A receiver may save the instance once more within its save.
+        outer = vars(self).pop(SAVING, None)
         try:
             save_base(self, *args, **kwargs)
         except BaseException:
-            _give_up(self, kwargs.get("using"))
+            _give_up(self)
             raise
+        finally:
+            vars(self).pop(SAVING, None)
+            if outer is not None:
+                vars(self)[SAVING] = outer
 
     watched._b2fields_watches = True  # type: ignore[attr-defined]
     model.save_base = watched  # type: ignore[method-assign]
 
 
-def _give_up(instance: models.Model, using: str | None) -> None:
+def _give_up(instance: models.Model) -> None:
     """Let the rows tell what a save that raised has written, and what of its files is to go."""
     saving: Saving | None = vars(instance).pop(SAVING, None)
-    dropped = saving.dropped if saving else []
-    uploads = pending.uploads_of(instance)
+    if saving is None:
+        return
+    uploads = [upload for upload in pending.uploads_of(instance) if upload.field in saving.fields]
     for upload in uploads:
         upload.is_settled = True
-    if not dropped and not uploads:
+    if not saving.dropped and not uploads:
         return
-    using = using or router.db_for_write(type(instance), instance=instance)
+    using = saving.using
     try:
-        if connections[using].in_atomic_block:
-            ledger.at_the_end(using, dropped=dropped, uploads=uploads)
+        if connections[using].in_atomic_block or not connections[using].get_autocommit():
+            ledger.at_the_end(using, dropped=saving.dropped, uploads=uploads)
         else:
-            ledger.finish(using, dropped, uploads)
+            ledger.finish(using, saving.dropped, uploads)
     except Exception:
         # The error of the save is the one to raise.
         logger.exception("b2fields could not remove what a failed save uploaded; b2_audit will find it.")
@@ -210,6 +224,15 @@ def before_delete(
 # Rows
 
 
+def _is_stored(field: B2FileField, name: str) -> bool:
+    """Tell whether B2 has a file: one request, whatever is remembered; False if it cannot be told."""
+    try:
+        field.b2_storage.look_up(name)
+    except (B2FieldsError, SuspiciousOperation):
+        return False
+    return True
+
+
 def name_of(instance: models.Model, field: B2FileField) -> str:
     """Return the name that an instance holds."""
     return str(getattr(getattr(instance, field.attname), "name", None) or "")
@@ -220,7 +243,8 @@ def names_in_row(instance: models.Model, table: Any, fields: list[B2FileField], 
     pk = instance._get_pk_val(table._meta)
     if not fields or pk is None:
         return {}
-    rows = table._base_manager.using(using).filter(pk=pk)
+    # No manager: even a base manager may hide rows.
+    rows: models.QuerySet[Any] = models.QuerySet(table, using=using).filter(pk=pk)
     connection = connections[using]
     if connection.in_atomic_block and connection.features.has_select_for_update:
         # Else another transaction could replace the name between this and our update.

@@ -73,6 +73,7 @@ class B2FieldFile(FieldFile):
         # A copy, so that its last upload is this one.
         storage = self.storage = copy(self.field.storage_for(self.instance, name))
         storage.found_type = self._type_of(content)
+        storage.keeps_source = self.field.is_cleaned
         try:
             super().save(name, content, save=False)
         finally:
@@ -127,7 +128,8 @@ class B2ImageFieldFile(B2FieldFile, ImageFieldFile):
 
     def recall_dimensions(self) -> None:
         """Take width and height from the row of a stored file, so that nobody reads them from B2."""
-        self._remember_dimensions(self.field.stored_dimensions(self.instance))
+        if self.instance is not None:  # as in the file that receivers of pre_cleanup are given
+            self._remember_dimensions(self.field.stored_dimensions(self.instance))
 
     def _remember_dimensions(self, known: tuple[int, int] | None) -> None:
         if known is not None and self._committed and not hasattr(self, "_dimensions_cache"):

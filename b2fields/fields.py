@@ -100,7 +100,9 @@ class B2FileField(models.FileField):
         self.access, self.bucket, self.metadata, self.unique_names = access, bucket, metadata, unique_names
         self._built: tuple[object, B2Storage] | None = None
         self._returned: object = None  # by a callable storage, which is called once
-        if isinstance(storage, type) and not issubclass(storage, Storage):
+        given: Any = storage
+        # Not isinstance(), which would have a lazy object build what it stands for.
+        if issubclass(type(given), type) and not issubclass(given, Storage):
             raise TypeError(  # FileField's words; functions are not called before the storage is used
                 f"{type(self).__qualname__}.storage must be a subclass/instance of "
                 f"{Storage.__module__}.{Storage.__qualname__}"

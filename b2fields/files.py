@@ -150,12 +150,14 @@ def check_size(content: File[Any], limit: int) -> None:
 
 
 @contextmanager
-def upload_source(content: File[Any], max_size: int | None = None) -> Iterator[bytes | str]:
+def upload_source(
+    content: File[Any], max_size: int | None = None, *, keep: bool = False
+) -> Iterator[bytes | str]:
     """Give the bytes of *content*, or the path of a file on disk that holds them, from the very start.
 
     Text becomes UTF-8. What is larger than B2FIELDS_MAX_MEMORY_SIZE and not on disk yet is written
     to a temporary file. *content* is left open, for it is the caller's; but the temporary file of an
-    upload, once used without an error, is gone, as after FileSystemStorage has moved it.
+    upload, once used without an error, is gone, as after FileSystemStorage has moved it, unless *keep*.
     Raises FileTooLarge beyond *max_size* bytes, counted and not believed.
     """
     path = getattr(content, "temporary_file_path", None)
@@ -163,8 +165,9 @@ def upload_source(content: File[Any], max_size: int | None = None) -> Iterator[b
         content.flush()
         _check_size(os.path.getsize(path()), max_size, content.name)
         yield path()
-        with suppress(FileNotFoundError):
-            os.unlink(path())
+        if not keep:
+            with suppress(FileNotFoundError):
+                os.unlink(path())
         return
     limit: int = settings.B2FIELDS_MAX_MEMORY_SIZE
     head = io.BytesIO()

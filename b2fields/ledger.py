@@ -7,6 +7,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -94,12 +95,20 @@ def at_the_end(using: str, *, dropped: list[int] | None = None, uploads: list[Up
     # Else the project commits by hand, and b2_cleanup finds what was dropped.
 
 
-def finish(using: str, dropped: Iterable[int], uploads: Iterable[Upload]) -> None:
+def finish(using: str, dropped: list[int], uploads: list[Upload]) -> None:
     """Work the entries of what was dropped, and take back those uploads that no row names.
 
     There is no transaction any more.
     """
-    pks = [*dropped, *_take_back(using, list(uploads))]
+    if not (dropped or uploads):
+        return
+    for connection in connections.all(initialized_only=True):
+        if not all(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+            # Of another database: what its rows name is not settled. After a rollback b2_cleanup goes on.
+            later = partial(finish, using, list(dropped), list(uploads))
+            transaction.on_commit(later, using=connection.alias, robust=True)
+            return
+    pks = [*dropped, *_take_back(using, uploads)]
     if not pks:
         return
     if settings.B2FIELDS_TASKS:

@@ -17,8 +17,8 @@ class DroppedFile(models.Model):
     done. Deleting it before keeps the file.
     """
 
-    field: models.CharField[str, str] = models.CharField(
-        _("field"), max_length=200, help_text=_("The field that dropped it.")
+    field: models.TextField[str, str] = models.TextField(
+        _("field"), help_text=_("The field that dropped it.")
     )
     bucket: models.CharField[str, str] = models.CharField(_("bucket"), max_length=63)
     name: models.TextField[str, str] = models.TextField(

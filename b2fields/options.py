@@ -186,7 +186,8 @@ class ConfiguredStorage(_Deconstructible):
         return str(name)
 
     @property
-    def _unique_names(self) -> bool:
+    def has_unique_names(self) -> bool:
+        """Tell whether each upload gets a random folder of its own."""
         of_field: bool = settings.B2FIELDS_UNIQUE_NAMES and self._field_label is not None
         return bool(self._options.get("unique_names", of_field))
 

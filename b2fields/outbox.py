@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.utils import timezone
 
 from b2fields import references
@@ -18,6 +18,9 @@ from b2fields.models import DroppedFile, digest_of
 from b2fields.storage import B2Storage
 
 logger = logging.getLogger("b2fields")
+
+# Where a connection keeps that its database has the table.
+_HAS_OUTBOX = "_b2fields_has_outbox"
 
 
 def drop(using: str, field: B2FileField, names: Iterable[str]) -> list[int]:
@@ -30,7 +33,8 @@ def drop(using: str, field: B2FileField, names: Iterable[str]) -> list[int]:
     if place is None:
         return []
     bucket, storage = place
-    full_names = [_full_name(storage, name) for name in names if _is_own(field, name)]
+    inner = references.inner_places(field)
+    full_names = [_full_name(storage, name) for name in names if _is_own(field, name, inner)]
     delay = timedelta(seconds=settings.B2FIELDS_CLEANUP_DELAY)
     if delay:
         # The last drop counts: between the two a row had the file again.
@@ -79,20 +83,30 @@ def take_up(using: str, field: B2FileField, name: str) -> None:
     """Keep a file that waits to be removed, because a row is about to name it."""
     place = _place(field)
     full_name = _full_name(place[1], name) if place else None
-    if place and full_name and is_in(using):
+    if place and full_name and is_in(using) and _exists(using):
         forget(using, place[0], [full_name])
 
 
 def is_in(using: str) -> bool:
-    """Tell whether there is an outbox in this database."""
+    """Tell whether the router lets an outbox be in this database."""
     return bool(router.allow_migrate_model(using, DroppedFile))
 
 
+def _exists(using: str) -> bool:
+    """Tell whether there is an outbox in this database, which may not be migrated yet; asked until it is."""
+    connection = connections[using]
+    if not getattr(connection, _HAS_OUTBOX, False):
+        found = DroppedFile._meta.db_table in connection.introspection.table_names()
+        setattr(connection, _HAS_OUTBOX, found)
+        return found
+    return True
+
+
 def _insert(using: str, entries: list[DroppedFile]) -> list[int]:
-    if entries and not is_in(using):
+    if entries and not (is_in(using) and _exists(using)):
         logger.error(
-            "Database %r has no outbox, so %d dropped files stay in B2. Let the database router allow "
-            "the app b2fields there.",
+            "Database %r has no outbox, so %d dropped files stay in B2. Run migrate there, and let the "
+            "database router allow the app b2fields.",
             using,
             len(entries),
         )
@@ -119,18 +133,10 @@ def _full_name(storage: B2Storage, name: str) -> str | None:
     return full_name if posixpath.join(storage.location, name) == full_name else None
 
 
-def _is_own(field: B2FileField, name: str) -> bool:
+def _is_own(field: B2FileField, name: str, inner: frozenset[str]) -> bool:
     """Tell whether a field may have stored a file under this name: below its upload_to, and no other's."""
     if not name or not name.startswith(references.place_of(field)):
         return False
-    own = references.prefix_of(field) + references.place_of(field)
     full_name = references.prefix_of(field) + name
-    # Of two fields whose places lie within each other, the inner one stored what is there.
-    return not any(
-        len(inner) > len(own) and inner.startswith(own) and full_name.startswith(inner)
-        for inner in map(_own_prefix, references.fields_in(field.b2_storage.bucket))
-    )
-
-
-def _own_prefix(field: references.AnyFileField) -> str:
-    return references.prefix_of(field) + references.place_of(field)
+    # Of two places within each other, the inner one stored what is there.
+    return not full_name.startswith(tuple(inner))

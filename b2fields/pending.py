@@ -43,7 +43,8 @@ class Upload:
         held = vars(instance).get(self.field.attname)
         if getattr(held, "name", held) == self.name:
             file = self.field.attr_class(instance, self.field, given_name)
-            if content is not None:
+            # Else saving it says that there is no such file: it would store an empty one.
+            if content is not None and content.seekable():
                 file.file = content
             file._committed = False
             vars(instance)[self.field.attname] = file

@@ -167,6 +167,20 @@ def place_of(field: AnyFileField) -> str:
     return names.fixed_folder(field.upload_to)
 
 
+def inner_places(field: B2FileField) -> frozenset[str]:
+    """Return the prefixes of other fields and of aliases in STORAGES that lie within that of *field*."""
+    own = prefix_of(field) + place_of(field)
+    bucket = field.b2_storage.bucket
+    places = {prefix_of(other) + place_of(other) for other in fields_in(bucket)}
+    for alias in settings.STORAGES:
+        # What cannot be built has stored nothing.
+        with suppress(ImproperlyConfigured):
+            found = find_alias(alias)
+            if found is not None and found.location and found.bucket.lower() == bucket.lower():
+                places.add(f"{found.location}/")
+    return frozenset(place for place in places if len(place) > len(own) and place.startswith(own))
+
+
 def shares_its_place(storage: B2Storage) -> bool:
     """Tell whether other policies store within the same names of the same bucket."""
     others: list[AnyFileField | B2Storage] = list(file_fields())

@@ -49,6 +49,8 @@ class B2Storage(ConfiguredStorage):
     # Whether these are the files of an image field, and the type that it found in the one it uploads.
     holds_images = False
     found_type: str | None = None
+    # Whether the temporary file of an upload stays, since it may have to be uploaded once more.
+    keeps_source = False
 
     # Names
 
@@ -62,7 +64,7 @@ class B2Storage(ConfiguredStorage):
         But what shares its folder with others is named as in every storage of Django.
         """
         valid = names.valid_segment(str(name))
-        return valid if self._unique_names else super().get_valid_name(valid)
+        return valid if self.has_unique_names else super().get_valid_name(valid)
 
     def get_alternative_name(self, file_root: str, file_ext: str) -> str:
         if self._option("overwrite"):  # asked for only to cut what is too long
@@ -81,7 +83,7 @@ class B2Storage(ConfiguredStorage):
         """Return the name to store under: in a random folder of its own, or the first that is free."""
         name = names.storable(name)
         room = names.MAX_BYTES - len(self.full_name("").encode()) - 1
-        if self._unique_names:
+        if self.has_unique_names:
             folder, segment = posixpath.split(name)
             # 130 random bits, chosen without asking B2; B2 itself never refuses a name that exists.
             unique = posixpath.join(folder, get_random_string(22), names.valid_segment(segment))
@@ -151,7 +153,7 @@ class B2Storage(ConfiguredStorage):
             _max_length.reset(token)
 
     def _save(self, name: str, content: File[Any]) -> str:
-        if self._unique_names or self._option("overwrite"):
+        if self.has_unique_names or self._option("overwrite"):
             return self.upload(name, content)
         # B2 never refuses a name that exists, so two savers of one new name, both told that it is
         # free, settle here who may have it; the claim outlives the upload, and their looking.
@@ -179,7 +181,7 @@ class B2Storage(ConfiguredStorage):
         names.check_limits(full_name)
         info = self._file_info(full_name)
         self.check_policy()
-        with upload_source(content, self.max_size) as source:
+        with upload_source(content, self.max_size, keep=self.keeps_source) as source:
             stored = self.client.upload(self.bucket, full_name, source, self._content_type(name), info)
         self.remember(name, stored)
         self.last_upload = (name, stored)

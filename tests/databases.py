@@ -36,7 +36,7 @@ def main(arguments):
     refusals = [told for name in SERVERS if (told := refusal(name))]
     if refusals:
         sys.exit("\n".join(refusals))
-    command = [sys.executable, "-m", "pytest", "tests/cleaning", *arguments]
+    command = [sys.executable, "-m", "pytest", "tests/cleaning", "tests/auditing", *arguments]
     statuses = []
     for name in SERVERS:
         print(f"{name}:", flush=True)

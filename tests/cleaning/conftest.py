@@ -12,9 +12,9 @@ class RollBack(Exception):
 
 
 @contextmanager
-def rolled_back():
+def rolled_back(using=None):
     """Run a block in a transaction, or in a savepoint of one, that is rolled back by an error."""
-    with suppress(RollBack), transaction.atomic():
+    with suppress(RollBack), transaction.atomic(using=using):
         yield
         raise RollBack
 

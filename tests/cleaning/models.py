@@ -81,3 +81,20 @@ class Person(models.Model):
 
     file = B2FileField(upload_to="people/", cleanup=True, blank=True)
     passport = B2FileField(upload_to="people/passports/", access="staff", blank=True)
+
+
+class Kept(models.Manager):
+    def get_queryset(self):
+        return super().get_queryset().filter(is_deleted=False)
+
+
+class Shelf(models.Model):
+    """Rows that are deleted softly, hidden even by the base manager."""
+
+    is_deleted = models.BooleanField(default=False)
+    file = B2FileField(upload_to="shelves/", cleanup=True, blank=True)
+
+    objects = Kept()
+
+    class Meta:
+        base_manager_name = "objects"

@@ -60,6 +60,8 @@ class Sequences(RuleBasedStateMachine):
         names = {field: getattr(note, field).name or "" for field in held}
         self.rows[note.pk] = {**self.rows.get(note.pk, {}), **names}
         self.strays.add(note.kept.name)
+        # A name in a field that did not store it is never removed by that one; the audit finds it.
+        self.strays |= {name for field, name in names.items() if not name.startswith(f"{field}s/")}
         self.publish()
 
     def publish(self):
@@ -300,7 +302,7 @@ def test_no_sequence_loses_a_named_file_or_leaves_another(emulator):
     run_state_machine_as_test(
         lambda: Sequences(emulator),
         settings=hypothesis_settings(
-            max_examples=int(os.environ.get("EXAMPLES", "40")),
+            max_examples=40,
             stateful_step_count=25,
             deadline=None,
             derandomize="CI" in os.environ,

@@ -165,7 +165,7 @@ def _job(label: str, options: dict[str, Any]) -> Job:
                 "would not find what one that was killed has uploaded.",
                 returncode=2,
             )
-        if field.b2_storage._option("overwrite") and not field.b2_storage._unique_names:
+        if field.b2_storage._option("overwrite") and not field.b2_storage.has_unique_names:
             raise CommandError(
                 f"The storage of {label} has overwrite=True, so its new names need not be free. Use --map, "
                 "or let the field have unique_names=True.",
