@@ -214,7 +214,7 @@ def test_a_name_in_the_place_of_another_field_is_never_removed(emulator, names):
     assert names() == {victim}
 
 
-@pytest.mark.parametrize("name", ["../x", "scans/../x", "/scans/x", "scans//x", "scans/\x00", "scans/./x"])
+@pytest.mark.parametrize("name", ["../x", "scans/../x", "/scans/x", "scans//x", "scans/\x01", "scans/./x"])
 def test_a_name_that_leads_elsewhere_is_never_removed(emulator, name):
     Note.objects.create(title="a")
     Note.objects.update(scan=name)

@@ -1,6 +1,7 @@
-"""Settings of the test project with a second database, of SQLite whatever the first is."""
+"""Settings of the test project with a second database; both are SQLite's."""
 
 from tests.settings import *  # noqa: F403
-from tests.settings import DATABASES
 
-DATABASES = {**DATABASES, "other": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DATABASES = {
+    alias: {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"} for alias in ("default", "other")
+}
