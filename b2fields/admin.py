@@ -25,7 +25,6 @@ class DroppedFileAdmin(_ModelAdmin):
     list_display = ("name", "bucket", "field", "dropped", "due", "tries", "next_try", "error")
     list_filter = ("bucket", "field")
     search_fields = ("name", "error")
-    date_hierarchy = "dropped"
     actions = ("delete_selected", "remove_now")
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -1,4 +1,4 @@
-"""Run the tests of cleanup on the database servers: ``python -m tests.databases [arguments of pytest]``.
+"""Run the tests of cleanup on each database: ``python -m tests.databases [arguments of pytest]``.
 
 PostgreSQL is looked for at PGHOST, PGPORT, PGUSER and PGPASSWORD, by default as postgres at 127.0.0.1:5432,
 and MariaDB at MYSQL_HOST, MYSQL_TCP_PORT, MYSQL_USER and MYSQL_PWD, by default as root at 127.0.0.1:3306,
@@ -36,10 +36,11 @@ def main(arguments):
     refusals = [told for name in SERVERS if (told := refusal(name))]
     if refusals:
         sys.exit("\n".join(refusals))
-    command = [sys.executable, "-m", "pytest", "tests/cleaning", "tests/auditing", *arguments]
     statuses = []
-    for name in SERVERS:
+    for name in ("sqlite", *SERVERS):
         print(f"{name}:", flush=True)
+        tests = LONG if name == "sqlite" else ("tests/cleaning", "tests/auditing")
+        command = [sys.executable, "-m", "pytest", *tests, *arguments]
         statuses.append(subprocess.call(command, env={**os.environ, "B2FIELDS_TEST_DATABASE": name}))
     sys.exit(max(statuses))
 

@@ -130,6 +130,15 @@ def test_two_transactions_delete_one_row(note, start, names):
     assert not DroppedFile.objects.exists()
 
 
+def test_a_worker_leaves_what_a_save_without_a_transaction_is_about_to_drop(note, start, names):
+    saver = start("replace", at="row_is_about_to_be_written")
+    saver.arrives()
+    assert start("work").result()["result"] == {"left": 1}
+    saver.go_on()
+    assert "error" not in saver.result()
+    assert names() == {Note.objects.get().scan.name}
+
+
 # A name that is taken again
 
 
