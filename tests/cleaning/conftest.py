@@ -7,7 +7,6 @@ from django.db import transaction
 
 from b2fields import B2Storage
 
-
 # Processes that race and die take their time: `make test-databases` runs them, on SQLite too.
 if "B2FIELDS_TEST_DATABASE" not in os.environ:
     collect_ignore = ["test_kills.py", "test_races.py"]
