@@ -8,7 +8,7 @@ example: .venv/example  ## start the emulator and the example site; Ctrl-C stops
 	@$(bin)/python example/run.py
 
 test: .venv/test  ## run the tests on this Python
-	$(bin)/pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(bin)/pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 test-databases: .venv/databases  ## run the tests of cleanup on PostgreSQL and MariaDB, which have to be there
 	$(bin)/python -m tests.databases --numprocesses auto --dist loadfile $(ARGS)
