@@ -117,7 +117,8 @@ def _work_some(using: str, entries: list[DroppedFile], end: float, *, is_patient
         among = _holders(entries)
         named = _named(entries, among)
         # What only another database names: it may be a replica that is behind.
-        here = _named(entries, {bucket: _in_database(using, found) for bucket, found in among.items()})
+        in_use = [entry for entry in entries if entry.pk in named]
+        here = _named(in_use, {bucket: _in_database(using, found) for bucket, found in among.items()})
         for entry in entries:
             if entry.pk in named:
                 outcome += _let_go(using, entry, is_patient, is_here=entry.pk in here)
