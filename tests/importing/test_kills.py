@@ -31,22 +31,6 @@ from tests.legal.models import Letter
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def old(tmp_path, settings, emulator):
-    """Where the files are: a folder, which STORAGES calls "old"."""
-    settings.STORAGES = {**settings.STORAGES, "old": on_disk(tmp_path / "old")}
-    return tmp_path / "old"
-
-
-@pytest.fixture
-def versions(b2_api, bucket):
-    """The names of all versions that the bucket holds, in order."""
-    return lambda: [
-        version.file_name
-        for version, _ in b2_api.get_bucket_by_name(bucket).ls(latest_only=False, recursive=True)
-    ]
-
-
 # Many, and killed
 
 
@@ -130,7 +114,7 @@ def site(old, tmp_path, emulator, bucket):
         key=emulated.KEY,
     )
     (tmp_path / "site_settings.py").write_text(values)
-    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "site_settings", "PYTHONPATH": path}
 
     def run_python(*arguments):

@@ -15,7 +15,6 @@ from tests.imports import (
     UPLOAD,
     job,
     letter,
-    on_disk,
     put,
     ran,
     reasons,
@@ -26,22 +25,6 @@ from tests.imports import (
 from tests.legal.models import Letter, Report
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def old(tmp_path, settings, emulator):
-    """Where the files are: a folder, which STORAGES calls "old"."""
-    settings.STORAGES = {**settings.STORAGES, "old": on_disk(tmp_path / "old")}
-    return tmp_path / "old"
-
-
-@pytest.fixture
-def versions(b2_api, bucket):
-    """The names of all versions that the bucket holds, in order."""
-    return lambda: [
-        version.file_name
-        for version, _ in b2_api.get_bucket_by_name(bucket).ls(latest_only=False, recursive=True)
-    ]
 
 
 # New names
@@ -222,16 +205,16 @@ def confused(name):
 
 def test_a_function_may_map_the_names(old, storage):
     row = letter(old, "media/a.txt", b"A")
-    assert ran(LETTERS, "--map", "tests.test_import_names:without_media") == told(copied=1)
+    assert ran(LETTERS, "--map", "tests.importing.test_names:without_media") == told(copied=1)
     row.refresh_from_db()
     assert row.file.name == "a.txt"
     assert storage.open("a.txt").read() == b"A"
-    assert ran(LETTERS, "--map", "tests.test_import_names:without_media") == told(there=1)
+    assert ran(LETTERS, "--map", "tests.importing.test_names:without_media") == told(there=1)
 
 
 def test_two_files_that_are_mapped_to_one_name_are_not_mixed(old, storage):
     rows = [letter(old, "a.txt", b"A"), letter(old, "b.txt", b"B")]
-    found = ran(LETTERS, "--map", "tests.test_import_names:same", status=1)
+    found = ran(LETTERS, "--map", "tests.importing.test_names:same", status=1)
     assert (found["copied"], list(reasons(found))) == (1, ["b.txt"])
     for row, content in zip(rows, ["same.txt", "b.txt"], strict=True):
         row.refresh_from_db()
@@ -242,7 +225,7 @@ def test_two_files_that_are_mapped_to_one_name_are_not_mixed(old, storage):
 def test_a_name_that_other_rows_hold_is_not_given_to_another_file(old, storage):
     rows = [letter(old, "media/a.txt", b"of media"), letter(old, "a.txt", b"A")]
     for _ in range(2):
-        found = ran(LETTERS, "--map", "tests.test_import_names:without_media", status=1)
+        found = ran(LETTERS, "--map", "tests.importing.test_names:without_media", status=1)
         assert list(reasons(found)) == ["media/a.txt"]
     for row, name in zip(rows, ["media/a.txt", "a.txt"], strict=True):
         row.refresh_from_db()
@@ -256,7 +239,7 @@ def test_overwrite_does_not_replace_what_the_import_itself_has_stored(old, stora
     letter(old, "b.txt", b"B")
     state = state and str(tmp_path / state)
     for _ in range(2):
-        found = ran(LETTERS, "--overwrite", "--map", "tests.test_import_names:same", state=state, status=1)
+        found = ran(LETTERS, "--overwrite", "--map", "tests.importing.test_names:same", state=state, status=1)
         assert "b.txt" in reasons(found)
     assert storage.open("same.txt").read() == b"A"
 
@@ -268,7 +251,7 @@ def strict(name):
 def test_nor_are_they_mixed_around_a_name_that_the_function_refuses(old, storage):
     for name in ("a.txt", "same.txt", "b.txt"):
         letter(old, name, name.encode())
-    assert ran(LETTERS, "--map", "tests.test_import_names:strict", status=1)["failed"] == 3
+    assert ran(LETTERS, "--map", "tests.importing.test_names:strict", status=1)["failed"] == 3
     assert not storage.exists("same.txt")
     assert set(Letter.objects.values_list("file", flat=True)) == {"a.txt", "same.txt", "b.txt"}
 
@@ -279,7 +262,7 @@ def moved_on(name):
 
 def test_files_that_take_the_names_of_others_wait_until_those_have_moved(old, storage):
     rows = [letter(old, "1", b"one"), letter(old, "2", b"two")]
-    assert ran(LETTERS, "--map", "tests.test_import_names:moved_on", status=1)["copied"] == 1
+    assert ran(LETTERS, "--map", "tests.importing.test_names:moved_on", status=1)["copied"] == 1
     rows[1].refresh_from_db()
     assert (rows[1].file.name, rows[1].file.read()) == ("3", b"two")
     rows[0].refresh_from_db()
@@ -289,7 +272,7 @@ def test_files_that_take_the_names_of_others_wait_until_those_have_moved(old, st
 def test_even_if_b2_has_the_same_file_there(old, storage):
     rows = [letter(old, "1", b"one"), letter(old, "2", b"two")]
     storage.upload("2", ContentFile(b"one"))
-    assert ran(LETTERS, "--map", "tests.test_import_names:moved_on", status=1)["copied"] == 1
+    assert ran(LETTERS, "--map", "tests.importing.test_names:moved_on", status=1)["copied"] == 1
     for row, name in zip(rows, ["1", "3"], strict=True):
         row.refresh_from_db()
         assert row.file.name == name
@@ -299,7 +282,7 @@ def test_rows_that_a_killed_run_left_behind_follow_their_file(old, storage):
     moved, left = letter(old, "media/a.txt", b"A"), letter(old, "media/a.txt", b"A")
     storage.upload("a.txt", ContentFile(b"A"))
     Letter.objects.filter(pk=moved.pk).update(file="a.txt")
-    assert ran(LETTERS, "--map", "tests.test_import_names:without_media") == told(there=2)
+    assert ran(LETTERS, "--map", "tests.importing.test_names:without_media") == told(there=2)
     left.refresh_from_db()
     assert left.file.name == "a.txt"
 
@@ -310,7 +293,7 @@ def test_a_dropped_file_that_rows_come_to_name_waits_no_longer_to_be_removed(old
     Letter.objects.create(file="a.txt").delete()
     assert DroppedFile.objects.count() == 1
     letter(old, "media/a.txt", b"A")
-    assert ran(LETTERS, "--map", "tests.test_import_names:without_media") == told(there=1)
+    assert ran(LETTERS, "--map", "tests.importing.test_names:without_media") == told(there=1)
     assert not DroppedFile.objects.exists()
 
 
@@ -330,7 +313,7 @@ def test_a_file_that_was_removed_since_b2_was_listed_is_copied_again(old, storag
 
 def test_a_name_that_the_function_does_not_know_fails_alone(old):
     letter(old, "a.txt")
-    assert list(reasons(ran(LETTERS, "--map", "tests.test_import_names:confused", status=1))) == ["a.txt"]
+    assert list(reasons(ran(LETTERS, "--map", "tests.importing.test_names:confused", status=1))) == ["a.txt"]
 
 
 @pytest.mark.parametrize(

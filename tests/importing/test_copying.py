@@ -24,7 +24,6 @@ from tests.imports import (
     UPLOAD,
     job,
     letter,
-    on_disk,
     put,
     ran,
     reasons,
@@ -34,22 +33,6 @@ from tests.imports import (
 from tests.legal.models import Archive, Deed, Exhibit, Letter, Picture, Report
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def old(tmp_path, settings, emulator):
-    """Where the files are: a folder, which STORAGES calls "old"."""
-    settings.STORAGES = {**settings.STORAGES, "old": on_disk(tmp_path / "old")}
-    return tmp_path / "old"
-
-
-@pytest.fixture
-def versions(b2_api, bucket):
-    """The names of all versions that the bucket holds, in order."""
-    return lambda: [
-        version.file_name
-        for version, _ in b2_api.get_bucket_by_name(bucket).ls(latest_only=False, recursive=True)
-    ]
 
 
 # Copying

@@ -31,22 +31,6 @@ from tests.legal.models import Letter
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def old(tmp_path, settings, emulator):
-    """Where the files are: a folder, which STORAGES calls "old"."""
-    settings.STORAGES = {**settings.STORAGES, "old": on_disk(tmp_path / "old")}
-    return tmp_path / "old"
-
-
-@pytest.fixture
-def versions(b2_api, bucket):
-    """The names of all versions that the bucket holds, in order."""
-    return lambda: [
-        version.file_name
-        for version, _ in b2_api.get_bucket_by_name(bucket).ls(latest_only=False, recursive=True)
-    ]
-
-
 class TornStorage(FileSystemStorage):
     """A disk that can read the first byte of each file."""
 
@@ -72,7 +56,10 @@ def test_one_failure_stops_no_other(old, storage):
 
 
 def test_a_source_that_cannot_be_read_to_its_end_uploads_nothing(old, settings, emulator, versions, tmp_path):
-    settings.STORAGES = {**settings.STORAGES, "old": on_disk(old, "tests.test_import_failures.TornStorage")}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "old": on_disk(old, "tests.importing.test_failures.TornStorage"),
+    }
     row = report(old, "a.txt")
     with emulator.counted() as operations:
         found = ran(REPORTS, names="new", state=str(tmp_path / "state"), status=1)
@@ -235,7 +222,7 @@ def test_of_very_many_failures_not_all_are_kept_to_be_told(old):
     Letter.objects.bulk_create([Letter(file=f"{number}.txt") for number in range(10_002)])
     out = io.StringIO()
     with pytest.raises(CommandError, match="10002 failed"):
-        call_command("b2_import", LETTERS, source="old", map="tests.test_import_failures.lost", stdout=out)
+        call_command("b2_import", LETTERS, source="old", map="tests.importing.test_failures.lost", stdout=out)
     assert "10,002 failed." in out.getvalue()
     assert out.getvalue().count("  failed: ") == 10_000
     assert out.getvalue().endswith("  and 2 more that failed.\n")
