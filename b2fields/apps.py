@@ -12,7 +12,9 @@ class B2FieldsApp(AppConfig):
 
     def ready(self) -> None:
         # Registers the system checks; it needs the app registry, so not at the top.
-        from b2fields import checks, cleanupchecks, drops  # noqa: F401
+        from b2fields import checks  # noqa: F401
+        from b2fields.cleanup import checks as cleanup_checks  # noqa: F401
+        from b2fields.cleanup import drops
 
         drops.connect()
 

@@ -3,6 +3,7 @@
 None of them asks B2, but for that of bucket types, which only ``check --deploy`` runs.
 """
 
+import difflib
 from typing import Any
 
 import django
@@ -12,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, reverse
 
 from b2fields import (
+    conf,
     metadata,
     policy,
     references,
@@ -25,6 +27,28 @@ from b2fields.storage import B2Storage
 
 # Earlier ones ignore Cache-Control in mixed case and send session cookies with public responses.
 _SAFE_DJANGO = {(5, 2): (5, 2, 15), (6, 0): (6, 0, 6)}
+
+
+@register()
+def check_names(**kwargs: Any) -> list[CheckMessage]:
+    """Find settings that nobody reads, for want of a letter."""
+    known = [name for name in vars(conf.B2FieldsConf) if name.isupper()]
+    declared = (name.removeprefix("B2FIELDS_") for name in dir(settings) if name.startswith("B2FIELDS_"))
+    return [
+        Warning(
+            f"B2FIELDS_{name} is no setting of b2fields, so nothing follows from it.",
+            hint=_nearest(name, known),
+            id="b2fields.W042",
+        )
+        for name in declared
+        if name not in known
+    ]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    # Without the prefix, which alone would make any two of them look alike.
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean B2FIELDS_{near[0]}?" if near else "Remove it; the README lists all there are."
 
 
 @register()

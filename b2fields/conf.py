@@ -1,6 +1,7 @@
 """Every setting of b2fields, with its default. Read them as ``settings.B2FIELDS_…`` at the moment of use.
 
-Only ``apps`` imports this module: it needs configured settings, which importing the package does not.
+Only ``apps`` and the checks that it loads import this module: it needs configured settings, which
+importing the package does not.
 """
 
 from typing import Any

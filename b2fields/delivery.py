@@ -45,7 +45,12 @@ def deliver(delivery: Delivery, storage: B2Storage, of_row: FileMetadata | None 
         raise
     except B2FieldsError as error:
         logs.failed(delivery, 503, error)
-        response = HttpResponse(status=503, headers={"Retry-After": str(_RETRY_AFTER_SECONDS)})
+        response = HttpResponse(
+            "This file cannot be fetched right now. Please try again in a moment.\n",
+            content_type="text/plain; charset=utf-8",
+            status=503,
+            headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
+        )
     _set_headers(response, delivery, storage, serving)
     return response
 

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import partial
 from types import MethodType
 from typing import TYPE_CHECKING
 
+from django.apps import apps
 from django.core.checks import CheckMessage, Error
-from django.core.exceptions import AppRegistryNotReady, FieldDoesNotExist, ImproperlyConfigured
+from django.core.exceptions import (
+    AppRegistryNotReady,
+    FieldDoesNotExist,
+    ImproperlyConfigured,
+    SuspiciousFileOperation,
+)
 from django.db import models
 from django.db.migrations.serializer import serializer_factory
 
-from b2fields import policy
-from b2fields.exceptions import NotConfigured
+from b2fields import metadata, names, policy
+from b2fields.exceptions import InvalidMetadata, NotConfigured
 
 if TYPE_CHECKING:
     from b2fields.fields import B2FileField
+
+# What is left at least for the name of a file within its random folder.
+_SHORT_NAME = 12
 
 _NAMEABLE = (
     "Use a function at the top level of a module, no lambda and no method of an instance; or an instance of "
@@ -28,13 +39,30 @@ _NAMEABLE = (
 def check(field: B2FileField) -> list[CheckMessage]:
     """Return what is wrong with the arguments of *field*."""
     return [
+        *_check_app(field),
         *_check_access(field),
         *_check_cleanup(field),
         *_check_metadata(field),
+        *_check_file_info(field),
+        *_check_upload_to(field),
+        *_check_max_length(field),
+        *_check_attr_class(field),
+        *_check_default(field),
         *_check_storage(field),
         *_check_info_field(field),
         *_check_migrations_can_name(field),
     ]
+
+
+def _check_app(field: B2FileField) -> Iterator[CheckMessage]:
+    # Only here: the checks of the project are the app's, and do not run without it.
+    if not apps.is_installed("b2fields"):
+        yield Error(
+            "The app of this field is not installed, so it has neither settings nor cleanup.",
+            hint='Add "b2fields" to INSTALLED_APPS.',
+            obj=field,
+            id="b2fields.E039",
+        )
 
 
 def _check_access(field: B2FileField) -> Iterator[CheckMessage]:
@@ -69,6 +97,77 @@ def _check_metadata(field: B2FileField) -> Iterator[CheckMessage]:
         )
 
 
+def _check_file_info(field: B2FileField) -> Iterator[CheckMessage]:
+    if not isinstance(field.metadata, Mapping):
+        return
+    try:
+        metadata.checked_info(field.metadata, "")
+    except InvalidMetadata as error:
+        yield Error(
+            f"B2 would refuse 'metadata': {error}",
+            hint="Correct or remove this key of 'metadata'.",
+            obj=field,
+            id="b2fields.E040",
+        )
+
+
+def _check_upload_to(field: B2FileField) -> Iterator[CheckMessage]:
+    declared: object = field.upload_to
+    if callable(declared) or (isinstance(declared, str) and declared.startswith("/")):
+        return  # Django tells of the latter (fields.E202).
+    try:
+        folder = datetime.now().strftime(str(declared))  # as FileField.generate_filename
+        names.check_limits(names.storable(posixpath.join(folder, "name")))
+    except (SuspiciousFileOperation, ValueError) as error:
+        yield Error(
+            f"'upload_to' is {declared!r}, under which no file can be stored: {error}",
+            hint='Use folders with "/" after each, such as "contracts/%Y/", without "..".',
+            obj=field,
+            id="b2fields.E041",
+        )
+
+
+def _check_max_length(field: B2FileField) -> Iterator[CheckMessage]:
+    if callable(field.upload_to) or not apps.is_installed("b2fields"):
+        return
+    try:
+        if not field.b2_storage.has_unique_names:
+            return
+    except ImproperlyConfigured:
+        return  # That is for another check to tell.
+    needed = len(names.fixed_folder(field.upload_to)) + names.UNIQUE_LENGTH + len("/") + _SHORT_NAME
+    if field.max_length is not None and field.max_length < needed:
+        yield Error(
+            f"'max_length' is {field.max_length}, which leaves no room for the random folder of each upload.",
+            hint=f"Use {needed} at least, leave it out for 255, or pass unique_names=False.",
+            obj=field,
+            id="b2fields.E049",
+        )
+
+
+def _check_attr_class(field: B2FileField) -> Iterator[CheckMessage]:
+    wanted = type(field)._own_attr_class
+    if not issubclass(field.attr_class, wanted):
+        yield Error(
+            f"'attr_class' is {field.attr_class.__name__}, which knows no metadata, info and cleanup.",
+            hint=f"Derive it from b2fields.fieldfiles.{wanted.__name__}.",
+            obj=field,
+            id="b2fields.E048",
+        )
+
+
+def _check_default(field: B2FileField) -> Iterator[CheckMessage]:
+    declared: object = getattr(field, "db_default", None)
+    is_computed = hasattr(declared, "resolve_expression") and not isinstance(declared, models.Value)
+    if is_computed and apps.is_installed("b2fields") and field.is_cleaned:
+        yield Error(
+            "'db_default' is computed by the database, so cleanup cannot know the file and would remove it.",
+            hint="Give the name itself, or use cleanup=False.",
+            obj=field,
+            id="b2fields.E050",
+        )
+
+
 def _check_storage(field: B2FileField) -> Iterator[CheckMessage]:
     if field.bucket is not None and field.declared_storage is not None:
         yield Error(
@@ -78,6 +177,8 @@ def _check_storage(field: B2FileField) -> Iterator[CheckMessage]:
             id="b2fields.E002",
         )
         return
+    if not apps.is_installed("b2fields"):
+        return  # What builds it may read settings that are missing.
     try:
         field.storage  # noqa: B018 - building it is the check
     except ImproperlyConfigured as error:

@@ -161,14 +161,17 @@ class B2ImageFieldFile(B2FieldFile, ImageFieldFile):
 
 
 class B2ImageFileDescriptor(ImageFileDescriptor):
-    """Django's descriptor, which would read an image again when it comes from another row, or by refresh."""
+    """Django's descriptor, which would read an image again by refresh, by a form, or from another row."""
 
     field: B2ImageField
 
     def __set__(self, instance: models.Model, value: Any) -> None:
+        held = instance.__dict__.get(self.field.attname)
+        if value is held and isinstance(value, B2ImageFieldFile) and value._committed:
+            return  # A form without an upload gives back what the row has.
         if isinstance(value, B2ImageFieldFile) and value._committed and value.instance is not instance:
             value.recall_dimensions()
-            if instance.__dict__.get(self.field.attname) is not None:
+            if held is not None:
                 instance.__dict__[self.field.attname] = value
                 self.field.copy_dimensions(value, instance)
                 return

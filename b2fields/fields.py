@@ -18,6 +18,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 
 from b2fields import fieldchecks, names, policy, rowinfo
+from b2fields.defaults import defaults_of
 from b2fields.exceptions import FileMissing, FileTooLarge, NotConfigured
 from b2fields.fieldfiles import B2FieldFile, B2ImageFieldFile, B2ImageFileDescriptor
 from b2fields.files import check_size
@@ -55,7 +56,7 @@ class B2FileField(models.FileField):
     storage -- a B2Storage, a callable that returns one, or an alias of STORAGES, instead of a bucket
     """
 
-    attr_class = B2FieldFile
+    attr_class = _own_attr_class = B2FieldFile
     default_error_messages: ClassVar[dict[str, Any]] = {
         "too_large": _("The file is too large: at most %(limit)s."),
         "not_uploaded": _("The name of a stored file cannot be set. Upload the file."),
@@ -250,7 +251,7 @@ class B2FileField(models.FileField):
 
         A row may keep what it has, and take a name of this field's own that no other row has.
         """
-        if name == self.get_default():
+        if name in defaults_of(self):
             return
         using = instance._state.db or router.db_for_write(self.model, instance=instance)
         rows = self.model._base_manager.using(using).filter(**{self.attname: name})
@@ -303,7 +304,7 @@ class B2ImageField(B2FileField, models.ImageField):
     formats: ClassVar[tuple[str, ...]] = FORMATS
     max_frames: ClassVar[int] = MAX_FRAMES
 
-    attr_class = B2ImageFieldFile
+    attr_class = _own_attr_class = B2ImageFieldFile
     default_error_messages = IMAGE_ERRORS
     descriptor_class = B2ImageFileDescriptor
     width_field: str | None
@@ -311,7 +312,11 @@ class B2ImageField(B2FileField, models.ImageField):
 
     def formfield(self, **kwargs: Any) -> Any:
         if "form_class" not in kwargs:
-            kwargs |= {"form_class": B2ImageFormField, "check": self.validate_upload}
+            kwargs |= {
+                "form_class": B2ImageFormField,
+                "check": self.validate_upload,
+                "formats": self.formats,
+            }
         return super().formfield(**kwargs)
 
     def _check_upload(self, file: File[Any]) -> None:

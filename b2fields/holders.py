@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connections, models, router
 
 from b2fields import references
+from b2fields.defaults import defaults_of
 from b2fields.exceptions import B2FieldsError
 from b2fields.references import AnyFileField
 
@@ -85,7 +86,7 @@ def holders(bucket: str) -> list[Holder]:
     fields = list(references.fields_in(bucket))
     found = []
     for alias in connections if fields else ():
-        if connections.settings[alias]["ENGINE"] == _NO_DATABASE:
+        if not is_database(alias):
             continue
         tables = _tables(alias)
         for field in fields:
@@ -97,6 +98,31 @@ def holders(bucket: str) -> list[Holder]:
                     "files its rows name. Run migrate."
                 )
     return found
+
+
+def is_database(alias: str) -> bool:
+    """Tell whether there is a database behind an alias."""
+    return bool(connections.settings[alias]["ENGINE"] != _NO_DATABASE)
+
+
+def open_transaction() -> str | None:
+    """Return the alias of a database in which this thread has a transaction open, but for that of a test.
+
+    What the rows name within it may be rolled back.
+    """
+    for connection in connections.all(initialized_only=True):
+        if not all(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+            return str(connection.alias)
+    return None
+
+
+def refuse_open_transaction() -> None:
+    """Raise CannotTell within a transaction."""
+    if alias := open_transaction():
+        raise CannotTell(
+            f"A transaction is open in database {alias!r}, and may be rolled back: then rows name files "
+            "again that they do not name now. Remove files after the commit."
+        )
 
 
 def _tables(alias: str) -> set[str]:
@@ -118,9 +144,5 @@ def named_among(bucket: str, full_names: Iterable[str], among: list[Holder] | No
 def defaults(bucket: str) -> Iterator[str]:
     """Yield the names in the bucket that fields have for their default."""
     for field in references.fields_in(bucket):
-        found = [field.get_default()]
-        database_default: Any = getattr(field, "db_default", None)
-        if isinstance(database_default, models.Value):
-            found.append(database_default.value)
-        for name in filter(None, found):
-            yield references.prefix_of(field) + str(name)
+        for name in defaults_of(field):
+            yield references.prefix_of(field) + name

@@ -11,6 +11,9 @@ from django.core.files.utils import validate_file_name
 # B2 allows 1,024 bytes, its SDK 1,000; a segment between slashes has at most 250 (B2 docs, Files).
 MAX_BYTES = 1000
 MAX_SEGMENT_BYTES = 250
+# Letters and digits of the random folder in which an upload stands alone: 130 bits.
+UNIQUE_LENGTH = 22
+_IN_UNIQUE_FOLDER = re.compile(rf"(?:.*/)?[A-Za-z0-9]{{{UNIQUE_LENGTH}}}/[^/]+", re.DOTALL)
 
 # Marks that reorder or hide what a person reads, such as the one that shows "exe.pdf" for "fdp.exe".
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -122,6 +125,11 @@ def is_well_formed(name: str) -> bool:
         return exact(name) == name
     except SuspiciousFileOperation:
         return False
+
+
+def has_unique_folder(name: str) -> bool:
+    """Tell whether a name looks as that of an upload with a random folder of its own."""
+    return _IN_UNIQUE_FOLDER.fullmatch(name) is not None
 
 
 def for_download(name: str) -> str:

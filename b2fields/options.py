@@ -268,7 +268,8 @@ class ConfiguredStorage(_Deconstructible):
         """The most bytes of a file that is stored; None for no limit. Raises NotConfigured."""
         size: object = self._option("max_size")
         if size is not None and (type(size) is not int or size < 1):
-            raise NotConfigured(f"B2FIELDS_MAX_SIZE must be None or a number of bytes; it is {size!r}.")
+            what = f"max_size of {self}" if "max_size" in self._options else "B2FIELDS_MAX_SIZE"
+            raise NotConfigured(f"{what} must be None or a number of bytes; it is {size!r}.")
         return size
 
     @property
@@ -328,7 +329,7 @@ def _without_secrets(options: Mapping[str, Any], but: str = "") -> dict[str, Any
 def is_b2_alias(alias: str) -> bool:
     """Tell whether STORAGES declares a storage of ours under this alias, without building it."""
     try:
-        backend = import_string(settings.STORAGES[alias]["BACKEND"])
+        backend = import_string(settings.STORAGES[alias].get("BACKEND", ""))
     except ImportError:
         return False
     return isinstance(backend, type) and issubclass(backend, ConfiguredStorage)

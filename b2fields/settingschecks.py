@@ -1,16 +1,20 @@
 """System checks of the values of settings, and of the same as options of storages. None of them asks B2."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.files.storage import storages
 
-from b2fields import names, references
+from b2fields import names, policy, references
+from b2fields.b2.tokens import REALMS
 from b2fields.exceptions import NotConfigured, PolicyConflict
+from b2fields.options import DELIVERIES, is_b2_alias
 from b2fields.storage import B2Storage
 
 # Name -> what it has to be, whether it may be a fraction, and the range; PART_SIZE may be None too.
@@ -29,6 +33,79 @@ _NUMBERS: dict[str, tuple[str, bool, Callable[[float], bool]]] = {
 
 # Of a signed link.
 _LONG_SECONDS = 3600
+
+
+@register()
+def check_aliases(**kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for alias, declared in settings.STORAGES.items():
+        try:
+            if is_b2_alias(alias) or declared.get("BACKEND", "").startswith("b2fields."):
+                storages[alias]
+        except ImproperlyConfigured as error:
+            found.append(
+                Error(
+                    f"STORAGES[{alias!r}] cannot be built: {error}",
+                    hint="Correct its BACKEND, or its OPTIONS: those are settings of b2fields in lower case.",
+                    id="b2fields.E043",
+                )
+            )
+    return found
+
+
+@register()
+def check_access_of_storages(**kwargs: Any) -> list[CheckMessage]:
+    """Find aliases whose own access is none; B2FIELDS_ACCESS and the fields' are told by other checks."""
+    return [
+        Error(
+            f"{storage} has access={storage._options['access']!r}, which is no access level.",
+            hint='Use "public", "login", "staff", or a (not async) callable(request, instance) -> bool.',
+            id="b2fields.E044",
+        )
+        for storage in _aliases()
+        if "access" in storage._options and not policy.is_valid(storage._options["access"])
+    ]
+
+
+@register()
+def check_realm(**kwargs: Any) -> list[CheckMessage]:
+    return [
+        Error(
+            f"{said}, which neither names a service of Backblaze nor is an http(s) URL.",
+            hint='Use "production", or a URL such as the emulator\'s "http://127.0.0.1:8765".',
+            id="b2fields.E045",
+        )
+        for said in _wrong("realm", _is_realm)
+    ]
+
+
+def _is_realm(realm: object) -> bool:
+    text = str(realm).rstrip("/")
+    try:
+        url = urlsplit(text)
+        is_url = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # of a host or a port that is none
+        return False
+    # urlsplit() passes over the line end that an environment variable may bring.
+    return text in REALMS or (is_url and text.split() == [text])
+
+
+@register()
+def check_cache(**kwargs: Any) -> list[CheckMessage]:
+    return [
+        Error(
+            f"{said}, and CACHES has no such alias.",
+            hint='Name a key of CACHES, or leave "alias" out for the default cache.',
+            id="b2fields.E046",
+        )
+        for said in _wrong("account_info", _is_of_a_cache)
+    ]
+
+
+def _is_of_a_cache(account_info: object) -> bool:
+    if not isinstance(account_info, Mapping) or "alias" not in account_info:
+        return True  # What is no dict is for check_account_info to tell.
+    return str(account_info["alias"]) in settings.CACHES
 
 
 @register()
@@ -99,11 +176,15 @@ def check_public_buckets(**kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def check_delivery(**kwargs: Any) -> list[CheckMessage]:
-    return _errors_of(
-        lambda storage: storage.delivery,
-        hint='Use "proxy", "redirect" or "accel".',
-        id="b2fields.E030",
-    )
+    hint, id = 'Use "proxy", "redirect" or "accel".', "b2fields.E030"
+    setting = settings.B2FIELDS_DELIVERY
+    if setting in DELIVERIES:
+        return _errors_of(lambda storage: storage.delivery, hint, id)
+    return [
+        Error(f"B2FIELDS_DELIVERY is {setting!r}, which is no way of delivery.", hint=hint, id=id),
+        # Told once, and not by each storage that follows it.
+        *_errors_of(lambda storage: "delivery" in storage._options and storage.delivery, hint, id),
+    ]
 
 
 @register()
@@ -168,13 +249,29 @@ def _is_location(location: object) -> bool:
 def _storages() -> Iterator[B2Storage]:
     """Yield the storage that the settings describe, and of aliases and fields those that can be built."""
     yield B2Storage()
+    yield from _aliases()
+    for field in references.b2_fields():
+        with suppress(ImproperlyConfigured):
+            yield field.b2_storage
+
+
+def _aliases() -> Iterator[B2Storage]:
     for alias in settings.STORAGES:
         with suppress(ImproperlyConfigured):
             if storage := references.find_alias(alias):
                 yield storage
-    for field in references.b2_fields():
-        with suppress(ImproperlyConfigured):
-            yield field.b2_storage
+
+
+def _wrong(option: str, is_right: Callable[[object], bool]) -> list[str]:
+    """Say once where each wrong value of an option stands: in the setting, or in a storage's own options."""
+    found: dict[tuple[bool, str], str] = {}
+    for storage in _storages():
+        value, is_own = storage._option(option), option in storage._options
+        if not is_right(value):
+            where = f"{storage} has {option}=" if is_own else f"B2FIELDS_{option.upper()} is "
+            # Fields have the options of their alias, which comes first.
+            found.setdefault((is_own, repr(value)), f"{where}{value!r}")
+    return list(found.values())
 
 
 def _errors_of(

@@ -85,8 +85,10 @@ class B2Storage(ConfiguredStorage):
         room = names.MAX_BYTES - len(self.full_name("").encode()) - 1
         if self.has_unique_names:
             folder, segment = posixpath.split(name)
-            # 130 random bits, chosen without asking B2; B2 itself never refuses a name that exists.
-            unique = posixpath.join(folder, get_random_string(22), names.valid_segment(segment))
+            # Chosen without asking B2, which itself never refuses a name that exists.
+            unique = posixpath.join(
+                folder, get_random_string(names.UNIQUE_LENGTH), names.valid_segment(segment)
+            )
             return names.fit(unique, max_length, room)
         available = super().get_available_name(name, max_length)
         names.check_limits(self.full_name(available))

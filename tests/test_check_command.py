@@ -577,7 +577,7 @@ def test_a_b2_that_never_answers_is_given_up_within_the_deadline(settings, decla
         settings.B2FIELDS_REALM = f"http://127.0.0.1:{silent.getsockname()[1]}"
         begun = time.monotonic()
         found = findings()
-    assert time.monotonic() - begun < 1 + 1
+    assert time.monotonic() - begun < 5  # of the twenty that it waits for an answer
     expected = ["wrong authorize: B2 did not answer", "wrong authorize: Not tried: this realm gave no answer"]
     assert matches(expected, found)
 

@@ -14,6 +14,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage, storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import models
+from django.db.models import Value
+from django.db.models.fields.files import FieldFile
+from django.db.models.functions import Lower
 from django.test.utils import isolate_apps
 from django.urls import reverse
 from django.utils.crypto import get_random_string
@@ -144,6 +147,15 @@ def test_a_field_takes_no_other_storage_later():
         field.storage = B2Storage()
 
 
+class PlainlyHeld(B2FileField):
+    attr_class = FieldFile
+
+
+def test_check_finds_nothing_in_a_short_name_without_a_random_folder():
+    assert declare(B2FileField(upload_to="scans/", max_length=41)).check() == []
+    assert declare(B2FileField(upload_to="scans/", max_length=20, unique_names=False)).check() == []
+
+
 @pytest.mark.parametrize(
     ("field", "check_id"),
     [
@@ -157,6 +169,15 @@ def test_a_field_takes_no_other_storage_later():
         pytest.param(B2FileField(storage="default"), "b2fields.E003", id="a storage that is not B2"),
         pytest.param(B2FileField(storage="missing"), "b2fields.E003", id="an alias that STORAGES lacks"),
         pytest.param(B2FileField(metadata="legal"), "b2fields.E007", id="metadata that is no dict"),
+        pytest.param(PlainlyHeld(), "b2fields.E048", id="a file that knows nothing of its policy"),
+        pytest.param(
+            B2FileField(upload_to="scans/", max_length=40), "b2fields.E049", id="no room for a random folder"
+        ),
+        pytest.param(
+            B2FileField(db_default=Lower(Value("A")), cleanup=True),
+            "b2fields.E050",
+            id="a default that nobody knows",
+        ),
     ],
 )
 def test_check_finds(field, check_id):
@@ -427,11 +448,11 @@ def form_with(image, name="a.png"):
 @pytest.mark.parametrize(
     ("image", "complaint"),
     [
-        pytest.param(encoded("TIFF"), "valid image", id="a TIFF that is named .png"),
-        pytest.param(encoded("PCX"), "valid image", id="another format that is named .png"),
-        pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "valid image", id="an SVG"),
-        pytest.param(png_that_claims(30_000, 30_000), "image", id="an image of 900 million pixels"),
-        pytest.param(png_that_claims(10_000, 9_000), "image", id="an image a little over the limit"),
+        pytest.param(encoded("TIFF"), "PNG, JPEG, GIF or WEBP", id="a TIFF that is named .png"),
+        pytest.param(encoded("PCX"), "PNG, JPEG, GIF or WEBP", id="another format that is named .png"),
+        pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "PNG, JPEG, GIF or WEBP", id="an SVG"),
+        pytest.param(png_that_claims(30_000, 30_000), "at most 89.5 million", id="far too many pixels"),
+        pytest.param(png_that_claims(10_000, 9_000), "at most 89.5 million", id="a few pixels too many"),
         pytest.param(encoded("GIF", frames=1200), "more than 1000 frames", id="an endless animation"),
     ],
 )
@@ -441,6 +462,21 @@ def test_an_image_form_refuses_unread(emulator, image, complaint):
         assert not form.is_valid()
     assert complaint in str(form.errors["image"])
     assert operations == []
+
+
+def test_an_image_form_names_the_extensions_that_it_takes(emulator):
+    form = form_with(png(2, 2), "a.svg")
+    assert "are: apng, gif, jfif, jpe, jpeg, jpg, png, webp." in str(form.errors["image"])
+
+
+def test_an_image_form_without_an_upload_asks_B2_for_nothing(emulator):
+    picture = Picture.objects.create(image=SimpleUploadedFile("a.png", png(2, 3)))
+    Picture.objects.update(width=None)
+    form = forms.modelform_factory(Picture, fields=["image"])
+    with emulator.counted() as operations:
+        form({}, {}, instance=Picture.objects.get()).save()
+    assert operations == []
+    assert Picture.objects.get().image.name == picture.image.name
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "GIF", "WEBP"])

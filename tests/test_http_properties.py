@@ -25,7 +25,7 @@ DATA = bytes(range(40))  # Each byte tells its place.
 pure = hypothesis_settings(max_examples=300, derandomize=True, database=None, deadline=None)
 # The file of a test stands for all its examples; what an example leaves behind, the cache, is its own to set.
 served = hypothesis_settings(
-    pure, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    pure, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

@@ -846,7 +846,10 @@ def test_missing_credentials_are_a_503(reader, file, settings, monkeypatch):
     url = file()
     monkeypatch.delenv("B2_APPLICATION_KEY", raising=False)
     settings.B2FIELDS_APPLICATION_KEY = None
-    assert unavailable(reader.get(url)) == b""
+    assert (
+        unavailable(reader.get(url))
+        == b"This file cannot be fetched right now. Please try again in a moment.\n"
+    )
 
 
 TIMES = [

@@ -43,6 +43,7 @@ THREATS = {
     "8 cleanup deletes a file in use": [
         "cleaning/test_outbox.test_a_file_that_is_named_elsewhere_stays",
         "cleaning/test_outbox.test_the_last_of_two_copies_takes_the_file_with_it",
+        "cleaning/test_outbox.test_the_default_that_the_database_gives_stays",
     ],
     "9 cleanup command empties the bucket": [
         "auditing/test_stopping.test_it_stops_where_a_database_does_not_answer",
@@ -81,6 +82,7 @@ THREATS = {
     "18 deletion ahead of the truth": [
         "cleaning/test_drops.test_nothing_goes_with_a_transaction_that_is_rolled_back",
         "cleaning/test_drops.test_nothing_goes_with_a_savepoint_that_is_rolled_back",
+        "cleaning/test_command.test_within_a_transaction_nothing_is_removed",
         "cleaning/test_drops.test_a_save_that_does_not_write_the_file_drops_nothing",
         "cleaning/test_drops.test_a_fixture_drops_nothing",
         "cleaning/test_outbox.test_trouble_with_b2_breaks_no_request_and_is_noted",

@@ -60,6 +60,18 @@ class Places:
                 return is_ours
         return False
 
+    def is_unlike_ours(self, full_name: str) -> bool:
+        """Tell whether a name lies in no folder of ours, and has not the form of an upload either.
+
+        The place of a field that has no location, and no folder at the beginning of its upload_to, is the
+        whole bucket.
+        """
+        if any(prefix and full_name.startswith(prefix) for prefix, _ in self._ours):
+            return False
+        everywhere = [place.own.storage for place in self._places.values() if not place.own.prefix]
+        has_unique_names = any(storage.has_unique_names for storage in everywhere)
+        return not (has_unique_names and names.has_unique_folder(full_name))
+
     def leaving(self, full_name: str) -> Leaving:
         """Return what receivers are told of a file of ours; its field is the one in whose place it lies."""
         around = [place for place in self._places.values() if full_name.startswith(place.own.prefix)]

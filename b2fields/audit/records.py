@@ -22,12 +22,14 @@ CREATE TABLE listed (
 ) WITHOUT ROWID;
 CREATE TABLE named (name TEXT, holder INTEGER, spelling TEXT, PRIMARY KEY (name, holder)) WITHOUT ROWID;
 CREATE TABLE pending (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE hidden (counts INTEGER);
 CREATE TABLE unfinished (name TEXT, file_id TEXT, size INTEGER, uploaded INTEGER);
 CREATE VIEW unnamed AS
     SELECT
         name, count(*) AS versions, sum(size) AS size, max(uploaded) AS uploaded,
         max(is_visible) AS is_visible, name IN (SELECT name FROM pending) AS is_pending
-    FROM listed WHERE NOT EXISTS (SELECT 1 FROM named WHERE named.name = listed.name) GROUP BY name;
+    FROM listed WHERE NOT EXISTS (SELECT 1 FROM named WHERE named.name = listed.name) GROUP BY name
+    HAVING max(is_visible) OR (SELECT counts FROM hidden);
 CREATE VIEW absent AS
     SELECT name, holder, spelling FROM named WHERE holder >= 0 AND NOT EXISTS (
         SELECT 1 FROM listed WHERE listed.name = named.name AND listed.is_visible
@@ -72,15 +74,19 @@ class Totals(NamedTuple):
 
 
 class Records:
-    """A temporary database, which ends with this object or this process."""
+    """A temporary database, which ends with this object or this process.
 
-    def __init__(self) -> None:
+    Files that are hidden count as files only if *counts_hidden*.
+    """
+
+    def __init__(self, *, counts_hidden: bool = True) -> None:
         # Without a name, it is a file that SQLite makes and nobody else sees (sqlite.org, inmemorydb).
         self._connection = sqlite3.connect("", isolation_level=None)
         for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}"):
             self._connection.execute(f"PRAGMA {pragma}")
         for statement in _SCHEMA.split(";"):
             self._connection.execute(statement)
+        self._connection.execute("INSERT INTO hidden VALUES (?)", (counts_hidden,))
         self._connection.execute("BEGIN")
         self._position = 0
         self._last_name: str | None = None
@@ -114,7 +120,9 @@ class Records:
 
     def totals(self, limit: int) -> Totals:
         """Count; *limit* is in milliseconds since 1970, and what was uploaded after it is young."""
-        (objects,) = self._connection.execute("SELECT count(*) FROM listed WHERE is_newest").fetchone()
+        (objects,) = self._connection.execute(
+            "SELECT count(*) FROM listed WHERE is_newest AND (is_visible OR (SELECT counts FROM hidden))"
+        ).fetchone()
         unnamed, young = self._connection.execute(
             "SELECT count(*), count(*) FILTER (WHERE uploaded > ?) FROM unnamed WHERE NOT is_pending",
             (limit,),

@@ -28,6 +28,7 @@ def remove(survey: Survey) -> Iterator[Finding]:
 
     Raises what B2 answered, when nothing of what was asked of it together worked.
     """
+    holders.refuse_open_transaction()
     with ThreadPoolExecutor(_THREADS, "b2fields-audit") as pool:
         yield from _each(survey, survey.orphans(), pool, _delete, "deleted")
         for batch in batches(survey.unfinished(), _BATCH):
@@ -37,6 +38,7 @@ def remove(survey: Survey) -> Iterator[Finding]:
 
 def hide(survey: Survey) -> Iterator[Finding]:
     """Hide the orphans that are not hidden yet; yield what became of each. Raises as ``remove``."""
+    holders.refuse_open_transaction()
     with ThreadPoolExecutor(_THREADS, "b2fields-audit") as pool:
         yield from _each(survey, survey.orphans(visible_only=True), pool, _hide, "hidden")
 

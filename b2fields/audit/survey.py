@@ -65,7 +65,9 @@ class Survey:
         self._clients = {scope.prefix: scope.storage.client for scope in self._scopes}
         # Before anything is listed: a missing table is known at once.
         self.holders = holders.holders(self.bucket)
-        self._records = Records()
+        # What is hidden as B2FIELDS_DELETE says is left to the lifecycle rules of the bucket.
+        are_hiding = all(scope.storage.is_hiding for scope in self._scopes)
+        self._records = Records(counts_hidden=not are_hiding)
         self._references = 0
         self._limit = 0
 
@@ -136,6 +138,14 @@ class Survey:
             )
         yield from self.places.shared()
         yield from self.places.strangers()
+        unlike = (found.name for found in self._records.orphans(self._limit))
+        if name := next(filter(self.places.is_unlike_ours, unlike), None):
+            yield (
+                f"{name!r} in bucket {self.bucket!r} is named by no row, and not as uploads of this project "
+                "are: it may be somebody else's. A field without a folder at the beginning of its upload_to "
+                "may store anywhere in the bucket. Give the project a B2FIELDS_LOCATION, or a bucket, of its "
+                "own."
+            )
 
     def orphans(self, *, visible_only: bool = False) -> Iterator[Finding]:
         for found in self._records.orphans(self._limit):
@@ -262,6 +272,8 @@ def batches(found: Iterable[_T], size: int) -> Iterator[list[_T]]:
 def dropped_files() -> Iterator[QuerySet[DroppedFile]]:
     """Yield the entries of the outbox in each database that has one."""
     for alias in connections:
+        if not holders.is_database(alias):
+            continue
         if DroppedFile._meta.db_table in connections[alias].introspection.table_names():
             yield DroppedFile._base_manager.using(alias).order_by()
 

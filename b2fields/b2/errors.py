@@ -15,6 +15,7 @@ _OTHER_KEY = (
     "B2 opens {} only with the customer's key it was stored with (SSE-C), and with none if it was stored "
     "without. Check B2FIELDS_ENCRYPTION, or the storage's option encryption."
 )
+_START_EMULATOR = "Try again later, or start the emulator: manage.py b2_emulator."
 
 
 def bucket_missing(name: str) -> BucketMissing:
@@ -67,8 +68,10 @@ def translated(error: Exception, realm: str, bucket: str, name: str | None) -> E
             )
         # A KeyError or ValueError of the SDK: the answer lacked a field, or was no JSON.
         case b2.B2Error() | requests.RequestException() | KeyError() | ValueError():
+            # B2 itself is never reached without TLS.
+            remedy = _START_EMULATOR if realm.startswith("http://") else "Try again later."
             return B2Unavailable(
                 f"B2 gave no usable answer for {what} ({type(error).__name__}). Is {realm!r} the "
-                "right B2FIELDS_REALM, and is it up? Try again later."
+                f"right B2FIELDS_REALM, and is it up? {remedy}"
             )
     return None

@@ -4,8 +4,10 @@ import argparse
 import errno
 import json
 import os
+import socket
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -50,8 +52,28 @@ def run(options: argparse.Namespace) -> None:
     exit_on_signals()
     if options.until_eof:
         exit_on_eof()
+    # The port first: where it is busy, no data directory is left behind.
+    with open_port(options) as bound, closing(open_state(options)) as state:
+        key = state.set_master_key(options.key)
+        for name, kind in options.bucket:
+            if buckets.by_name(state, name) is None:
+                buckets.create(state, name, kind)
+        emulator = Emulator(state, Script() if options.control else None)
+        host = ANYWHERE.get(options.host, f"[{options.host}]" if ":" in options.host else options.host)
+        port = bound.getsockname()[1]
+        serve(emulator, bound, lambda: announce(options, state, key, f"http://{host}:{port}", port))
+
+
+def open_port(options: argparse.Namespace) -> socket.socket:
     try:
-        state = State(options.data)
+        return bind(options.host, options.port)
+    except OSError as error:
+        fail(explain(options, error))
+
+
+def open_state(options: argparse.Namespace) -> State:
+    try:
+        return State(options.data)
     except DataInUse:
         fail(f"Another emulator uses {options.data}. Stop it, or choose another directory with --data.")
     except OtherSchema:
@@ -61,21 +83,6 @@ def run(options: argparse.Namespace) -> None:
         )
     except (OSError, sqlite3.Error) as error:
         fail(f"Cannot keep data in {options.data}: {error}. Choose another directory with --data.")
-    try:
-        key = state.set_master_key(options.key)
-        for name, kind in options.bucket:
-            if buckets.by_name(state, name) is None:
-                buckets.create(state, name, kind)
-        try:
-            bound = bind(options.host, options.port)
-        except OSError as error:
-            fail(explain(options, error))
-        emulator = Emulator(state, Script() if options.control else None)
-        host = ANYWHERE.get(options.host, f"[{options.host}]" if ":" in options.host else options.host)
-        port = bound.getsockname()[1]
-        serve(emulator, bound, lambda: announce(options, state, key, f"http://{host}:{port}", port))
-    finally:
-        state.close()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -43,7 +43,8 @@ def run(job: Job, plan: Plan, threads: int) -> Iterator[Outcome]:
                     running[pool.submit(copy_file, job, task)] = task
             if not running:
                 break
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            done = wait(running, return_when=FIRST_COMPLETED).done
+            for future in [each for each in running if each in done]:  # in the order of their beginning
                 task, result = running.pop(future), future.result()
                 if isinstance(result.error, REFUSALS):
                     refusal = result.error
@@ -72,14 +73,21 @@ def finish(job: Job, plan: Plan, task: Task, result: Copy) -> Outcome:
         except db.Error as error:
             what, reason = FAILED, f"The rows could not be changed: {told(error)}"
         else:
-            what = what if changed or not task.is_renamed else CHANGED
+            what = what if changed or _is_still_named(job, task, what) else CHANGED
         # What stood under a name that the project maps to may be somebody else's.
         is_ours = result.what == COPIED or is_new
-        if what in (FAILED, CHANGED) and is_ours and task.is_renamed:
+        if what in (FAILED, CHANGED) and is_ours and (task.is_renamed or what == CHANGED):
             reason += _take_back(task, result.stored)
     if what in (COPIED, THERE):
         plan.choose(name, name if result.stored is None else str(target), done=True)
     return Outcome(FAILED if reason else what, name, target, reason)
+
+
+def _is_still_named(job: Job, task: Task, what: str) -> bool:
+    """Tell whether rows that keep their name have it still, now that its file is copied."""
+    if task.is_renamed:
+        return False
+    return what != COPIED or job.rows.filter(**{job.field.attname: task.name}).exists()
 
 
 def _change_rows(job: Job, task: Task, stored: FileMetadata, dimensions: tuple[int, int] | None) -> int:

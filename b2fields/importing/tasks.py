@@ -11,7 +11,8 @@ from typing import NamedTuple
 from django import db
 from django.db import models
 
-from b2fields import names, outbox
+from b2fields import names
+from b2fields.cleanup import outbox
 from b2fields.exceptions import (
     AccessRefused,
     B2Unavailable,

@@ -26,10 +26,20 @@ def test_a_dry_run_prints_names_and_reasons(stored, capsys):
     bucket = B2Storage().bucket
     assert lines[0].startswith(f"missing {bucket}: 'covers/gone.pdf' is named by legal.contract.cover")
     assert f"primary key {row.pk}" in lines[0]
-    assert lines[1].startswith(f"orphan {bucket}: 'covers/\\u202efdp.exe' (1 versions, 5 bytes, 20")
+    assert lines[1].startswith(f"orphan {bucket}: 'covers/\\u202efdp.exe' (1 version, 5 bytes, 20")
     assert lines[1].endswith(" UTC): no row names it")
-    assert lines[2].startswith("3 files, 1 of them named by no row")
+    assert lines[2] == (
+        "3 files in B2; 1 that no row names (5\xa0bytes); 1 row whose file is missing; 0 unfinished uploads; "
+        "0 for b2_cleanup to remove; 0 too young to tell."
+    )
     assert printed.err == ""
+
+
+def test_without_a_look_at_b2_it_prints_no_summary(stored, capsys):
+    with pytest.raises(CommandError, match="'typo' is no file field"):
+        call_command("b2_audit", "--field", "typo")
+
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("flag", ["--delete", "--hide"])
@@ -65,8 +75,8 @@ def test_on_a_terminal_it_asks_before_it_deletes(stored, monkeypatch, answer, is
     except CommandError as error:
         status = error.returncode
 
-    assert "Delete 1 files that no row names, of 1 versions and 5\xa0bytes" in shown.getvalue()
-    assert "cancel 1 unfinished" in shown.getvalue()
+    assert "Delete 1 file that no row names (1 version, 5\xa0bytes) for good" in shown.getvalue()
+    assert "cancel 1 unfinished upload?" in shown.getvalue()
     assert ("covers/lost.pdf" not in stored.versions()) is is_deleted
     assert status == (0 if is_deleted else 2)
 

@@ -3,8 +3,9 @@
 import unicodedata
 
 import pytest
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connections, transaction
 
+from b2fields import B2Storage
 from b2fields.audit.places import Places, prefix_of
 from tests.auditing.running import audit
 from tests.auditing.stored import keep
@@ -32,6 +33,31 @@ def test_it_stops_where_over_half_of_the_files_are_orphans(stored):
 
     assert (found.status, "2 of 3 files" in found.message) == (2, True)
     assert len(stored.versions()) == 3
+
+
+def test_what_is_hidden_instead_of_deleted_is_left_to_the_bucket(stored, settings):
+    settings.B2FIELDS_DELETE = "hide"
+    keep(stored, "covers/a.pdf")
+    stored.put("covers/old.pdf", "covers/older.pdf", "covers/lost.pdf")
+    for name in ("covers/old.pdf", "covers/older.pdf"):
+        B2Storage().delete(name)
+
+    found = audit("--hide")
+
+    assert (found.names("orphan", "hidden"), found.status) == (["covers/lost.pdf"], 0)
+    assert (audit().status, audit().document["objects"]) == (0, 1)
+
+
+@pytest.mark.parametrize("action", ["--delete", "--hide"])
+def test_within_a_transaction_nothing_is_removed(stored, action):
+    keep(stored, "covers/a.pdf")
+    stored.put("covers/lost.pdf")
+
+    with transaction.atomic():
+        found = audit(action)
+
+    assert (found.status, "A transaction is open" in found.message) == (2, True)
+    assert stored.versions() == ["covers/a.pdf", "covers/lost.pdf"]
 
 
 def test_half_of_the_files_may_be_orphans(stored):
@@ -122,12 +148,12 @@ def test_what_lies_in_the_location_of_another_storage_is_never_touched(stored, s
         "thumbnails": {"BACKEND": "b2fields.B2Storage", "OPTIONS": {"location": "thumbs"}},
     }
     keep(stored, "covers/a.pdf", "covers/b.pdf")
-    stored.put("thumbs/a.png", "thumbs/b.png", "thumbs/c.png", "thumbsdown.pdf")
+    stored.put("thumbs/a.png", "thumbs/b.png", "thumbs/c.png", "thumbsdownA0bC1dE2fG3h/a.pdf")
     stored.begin("thumbs/large.bin")
 
     found = audit("--delete", *force)
 
-    assert found.names("orphan", "deleted") == ["thumbsdown.pdf"]
+    assert found.names("orphan", "deleted") == ["thumbsdownA0bC1dE2fG3h/a.pdf"]
     assert [name for name in stored.versions() if name.startswith("thumbs/")] != []
     assert stored.unfinished() == ["thumbs/large.bin"]
 
@@ -201,3 +227,16 @@ def test_the_place_of_a_field(settings, upload_to, expected):
     field.upload_to = upload_to
 
     assert prefix_of(field) == expected
+
+
+@pytest.mark.parametrize("name", ["backups/db.sql.gz", "other/uploads/x.pdf", "x.pdf"])
+def test_it_stops_at_a_name_in_the_whole_bucket_that_no_upload_has(stored, name):
+    keep(stored, "covers/a.pdf", "covers/b.pdf")
+    stored.put(name)
+
+    found = audit("--delete")
+
+    assert found.status == 2
+    assert "not as uploads of this project are" in found.message
+    assert name in stored.versions()
+    assert audit("--delete", "--force").names("orphan", "deleted") == [name]

@@ -72,6 +72,10 @@ def row_is_about_to_be_written(reached):
     _around_sql("UPDATE", "cleaning_note", before=reached)
 
 
+def row_is_about_to_go(reached):
+    _around_sql("DELETE", "cleaning_note", before=reached)
+
+
 def row_is_written(reached):
     _around_sql("UPDATE", "cleaning_note", after=reached)
     _around_sql("INSERT", "cleaning_note", after=reached)

@@ -58,6 +58,12 @@ class Logo(models.Model):
     image = B2FileField(upload_to="logos/", default="logos/ours.png", cleanup=True)
 
 
+class Stamp(models.Model):
+    """A file that the database gives a row which is given none."""
+
+    image = B2FileField(upload_to="stamps/", db_default="stamps/ours.png", cleanup=True)
+
+
 class Undecided(models.Model):
     """A field that does what the setting says."""
 

@@ -1,7 +1,8 @@
 """The outbox in the admin."""
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.utils import timezone
 
 from b2fields.models import DroppedFile
@@ -59,5 +60,22 @@ def test_files_that_are_due_can_be_removed_now(admin_page, names):
     assert names() == set()
 
 
+def test_within_the_transaction_of_a_request_they_are_removed_at_its_end(admin_page, names, monkeypatch):
+    DroppedFile.objects.update(due=timezone.now())
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    assert "when this request is committed" in act(admin_page, "remove_now")
+    assert names() == set()
+
+
 def test_nothing_there_is_called_deleting(admin_page):
     assert "Delete selected" not in admin_page.get(URL).content.decode()
+    page = f"{URL}{DroppedFile.objects.get().pk}/"
+    assert "deletelink" not in admin_page.get(f"{page}change/").content.decode()
+    assert admin_page.post(f"{page}delete/", {"post": "yes"}).status_code == 403
+
+
+def test_who_may_not_delete_entries_may_only_look(admin_page, client):
+    user = User.objects.create_user("clerk", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_droppedfile"))
+    client.force_login(user)
+    assert "Keep the selected" not in client.get(URL).content.decode()

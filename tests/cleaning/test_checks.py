@@ -1,11 +1,14 @@
 """The system checks of cleanup."""
 
+import sys
+
 import pytest
 from django.core import checks
 from django.db import models
 from django.test.utils import isolate_apps
 
 from b2fields import B2FileField
+from b2fields.cleanup.checks import check_tasks_are_installed
 from tests.cleaning.models import Note
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +39,17 @@ def test_a_setting_that_makes_no_sense_is_found(bucket, settings, setting, value
     assert id not in found()
     setattr(settings, f"B2FIELDS_{setting}", value)
     assert id in found()
+
+
+def test_a_backend_is_named_in_vain_where_there_are_no_tasks(bucket, settings, monkeypatch):
+    settings.B2FIELDS_TASKS = "default"
+    assert "b2fields.E047" not in found()
+    for module in ("django.tasks", "django_tasks"):
+        monkeypatch.setitem(sys.modules, module, None)  # As Python has it for what cannot be imported.
+    # Asked alone, because Django's own check of its tasks imports them.
+    assert [error.id for error in check_tasks_are_installed()] == ["b2fields.E047"]
+    settings.B2FIELDS_TASKS = None
+    assert check_tasks_are_installed() == []
 
 
 @isolate_apps("tests.cleaning")

@@ -9,11 +9,12 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections
 from django.utils import timezone
 
+from b2fields.cleanup import outbox
 from b2fields.models import DroppedFile
-from tests.cleaning.conftest import upload
+from tests.cleaning.conftest import rolled_back, upload
 from tests.cleaning.models import Note
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,7 +51,7 @@ def test_an_empty_outbox_is_no_error(emulator):
 
 def test_what_fails_again_is_told_by_the_exit_status(failed, emulator):
     emulator.fault("b2_list_file_versions", status=503, times=100)
-    with pytest.raises(CommandError, match=r"1 files could not be removed.*B2 gave no usable answer"):
+    with pytest.raises(CommandError, match=r"1 of the files could not be removed.*B2 gave no usable answer"):
         clean()
     assert DroppedFile.objects.get().tries == 2
 
@@ -109,6 +110,27 @@ def test_a_database_that_cannot_tell_what_is_in_use_keeps_everything(failed, nam
         with connection.schema_editor() as editor:
             editor.alter_db_table(Note, "cleaning_note_away", "cleaning_note")
     assert names() == {failed}
+
+
+def test_within_a_transaction_nothing_is_removed(emulator, names):
+    note = Note.objects.create(scan=upload())
+    with rolled_back():
+        note.delete()
+        with pytest.raises(CommandError, match=r"A transaction is open in database 'default'"):
+            clean()
+    assert names() == {Note.objects.get().scan.name}
+
+
+def test_without_an_outbox_it_says_so(emulator):
+    with connection.schema_editor() as editor:
+        editor.alter_db_table(DroppedFile, "b2fields_droppedfile", "away")
+    vars(connections["default"]).pop(outbox._HAS_OUTBOX, None)
+    try:
+        with pytest.raises(CommandError, match=r"There is no outbox in 'default'\. Run migrate\."):
+            clean()
+    finally:
+        with connection.schema_editor() as editor:
+            editor.alter_db_table(DroppedFile, "away", "b2fields_droppedfile")
 
 
 def test_a_worker_goes_on_until_it_is_told_to_stop(failed, names):

@@ -6,6 +6,7 @@ import pytest
 from django.core import serializers
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.models import signals
 from django.forms import modelform_factory
 
 from b2fields.models import DroppedFile
@@ -250,6 +251,31 @@ def test_the_forms_checkbox_clears_the_file(note, names):
     form = modelform_factory(Note, fields=["title", "scan"])({"scan-clear": "on"}, {}, instance=note)
     form.save()
     assert names() == set()
+
+
+def test_a_deletion_that_fails_leaves_nothing_to_the_next_one(note, names):
+    def refuse(**kwargs):
+        raise ValueError("not this one")
+
+    with transaction.atomic():
+        other = Note.objects.create(scan=upload())
+        signals.pre_delete.connect(refuse, sender=Note)
+        try:
+            with pytest.raises(ValueError, match="not this one"), transaction.atomic():
+                note.delete()
+        finally:
+            signals.pre_delete.disconnect(refuse, sender=Note)
+        other.delete()
+    assert names() == {note.scan.name}
+
+
+def test_a_database_that_does_not_tell_the_ids_of_many_rows_is_asked_for_one_by_one(note, names, monkeypatch):
+    # As MySQL does.
+    monkeypatch.setattr(type(connection.features), "can_return_rows_from_bulk_insert", False)
+    Note.objects.create(scan=upload())
+    Note.objects.all().delete()
+    assert names() == set()
+    assert not DroppedFile.objects.exists()
 
 
 def test_a_child_row_that_keeps_its_parent_keeps_the_parents_file(emulator, names):

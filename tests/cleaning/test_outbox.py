@@ -11,7 +11,7 @@ from b2fields import B2Storage
 from b2fields.models import DroppedFile
 from b2fields.signals import post_cleanup, pre_cleanup
 from tests.cleaning.conftest import upload
-from tests.cleaning.models import Hidden, Image, Logo, Note, Person, Plain, SealedNote, Undecided
+from tests.cleaning.models import Hidden, Image, Logo, Note, Person, Plain, SealedNote, Stamp, Undecided
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -194,11 +194,23 @@ def test_the_default_of_a_field_stays(emulator, names):
     assert names() == {"logos/ours.png"}
 
 
-def test_a_name_outside_of_the_fields_own_place_is_never_removed(emulator, names):
+def test_the_default_that_the_database_gives_stays(emulator, names):
+    B2Storage().upload("stamps/ours.png", upload())
+    Stamp.objects.create().delete()
+    row = Stamp.objects.get(pk=Stamp.objects.create().pk)
+    row.image = upload("theirs.png")
+    row.save()
+    assert len(names()) == 2
+    row.delete()
+    assert names() == {"stamps/ours.png"}
+
+
+def test_a_name_outside_of_the_fields_own_place_is_never_removed(emulator, names, caplog):
     B2Storage().upload("elsewhere/a.txt", upload())
     note = Note.objects.create(scan="elsewhere/a.txt")
     note.scan = ""
     note.save()
+    assert "rows of cleaning.note.scan no longer name (files: 1)" in caplog.text
     note.scan = "elsewhere/a.txt"
     note.save()
     note.delete()

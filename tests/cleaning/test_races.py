@@ -115,7 +115,7 @@ def test_two_transactions_delete_one_row(note, start, names):
     first = start("delete", at="row_is_written", in_transaction=True)
     second = start(
         "delete",
-        at="row_is_asked_for" if has_locks else "entry_is_about_to_be_written",
+        at="row_is_asked_for" if has_locks else "row_is_about_to_go",
         in_transaction=True,
     )
     for process in (first, second):

@@ -302,7 +302,7 @@ def test_no_sequence_loses_a_named_file_or_leaves_another(emulator):
     run_state_machine_as_test(
         lambda: Sequences(emulator),
         settings=hypothesis_settings(
-            max_examples=40,
+            max_examples=60 if "B2FIELDS_TEST_DATABASE" in os.environ else 20,
             stateful_step_count=25,
             deadline=None,
             derandomize="CI" in os.environ,

@@ -6,7 +6,7 @@ from django.forms import modelform_factory
 
 from b2fields import B2Storage
 from tests.cleaning.conftest import upload
-from tests.cleaning.models import Hidden, Logo, Note, SealedNote, Undecided
+from tests.cleaning.models import Hidden, Logo, Note, SealedNote, Stamp, Undecided
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,8 +68,10 @@ def test_a_child_row_may_keep_the_name_of_its_parent(emulator):
 
 
 def test_the_default_may_stand_in_every_row(emulator):
-    Logo.objects.create()
-    Logo().full_clean()
+    for model in (Logo, Stamp):
+        model.objects.create()
+        model().full_clean()
+        model.objects.get().full_clean()
 
 
 def test_a_file_that_was_uploaded_may_be_named(emulator):

@@ -54,6 +54,15 @@ def test_an_upload_goes_when_its_savepoint_is_rolled_back_by_hand(emulator, name
     assert names() == {kept.scan.name}
 
 
+@pytest.mark.django_db(transaction=False)
+def test_an_upload_goes_when_its_savepoint_is_rolled_back_in_a_test_case(
+    emulator, names, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True), rolled_back():
+        Note.objects.create(scan=upload())
+    assert names() == set()
+
+
 def test_an_upload_goes_when_the_transaction_is_set_to_roll_back(emulator, names):
     with transaction.atomic():
         Note.objects.create(scan=upload())

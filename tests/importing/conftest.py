@@ -1,6 +1,12 @@
+import os
+
 import pytest
 
 from tests.imports import on_disk
+
+# Processes that die again and again take their time: `make test-databases` runs them.
+if "B2FIELDS_TEST_DATABASE" not in os.environ:
+    collect_ignore = ["test_kills.py"]
 
 
 @pytest.fixture

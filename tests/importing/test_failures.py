@@ -254,7 +254,11 @@ def test_a_public_bucket_is_no_place_for_private_files(old, settings, make_bucke
     [
         pytest.param(["legal.letter.nothing"], "no B2 field", id="a field that there is not"),
         pytest.param(["legal.attachment.file"], "no B2 field", id="a field of Django's own"),
-        pytest.param([LETTERS, "--from", "nothing"], "nothing", id="an alias that there is not"),
+        pytest.param(
+            [LETTERS, "--from", "nothing"],
+            "no 'nothing'; it has: default, old, same",
+            id="an alias that there is not",
+        ),
         pytest.param([LETTERS, "--from", "same"], "where legal.letter.file stores", id="its own storage"),
         pytest.param([LETTERS, "--database", "nothing"], "nothing", id="no such database"),
     ],

@@ -153,6 +153,21 @@ def test_a_row_that_changes_at_the_last_moment_is_left_alone(old, versions):
     assert versions() == []
 
 
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_file_that_keeps_its_name_goes_with_its_last_row(old, versions, stays):
+    row = report(old, "a.txt")
+    if stays:
+        Letter.objects.create(file="a.txt")
+    work = job(rename=lambda name: name)
+    with closing(Plan("", work)) as plan:
+        plan.collect()
+        (task,) = tasks.tasks(work, plan)
+        result = copying.copy_file(work, task)
+        Report.objects.filter(pk=row.pk).delete()
+        assert running.finish(work, plan, task, result).what == "changed"
+    assert versions() == (["a.txt"] if stays else [])
+
+
 def test_an_upload_that_cannot_be_removed_is_told(old, versions, emulator):
     rows = [report(old, "a.txt"), report(old, "b.txt")]
     work = job()

@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DatabaseError
-from django.template.defaultfilters import filesizeformat
+from django.template.defaultfilters import filesizeformat, pluralize
 
 from b2fields.audit import Finding, Survey, Totals, find_places, hide, remove
 from b2fields.exceptions import B2FieldsError
@@ -84,6 +84,7 @@ class Command(BaseCommand):
             )
         self.counts: Counter[str] = Counter()
         self.stopped: list[str] = []
+        self.is_surveyed = False
         write = self._write_json if options["json"] else self._write_text
         write(self._audit(options))
         if self.stopped:
@@ -128,6 +129,7 @@ class Command(BaseCommand):
                 for survey in surveys:
                     survey.read_rows(advance)
                     self.counts.update(survey.totals._asdict())
+            self.is_surveyed = True
             is_changing = options["delete"] or options["hide"]
             doubts = [doubt for survey in surveys for doubt in survey.stops()]
             if options["force"]:
@@ -161,12 +163,12 @@ class Command(BaseCommand):
         if not counts["orphans"] and not counts["unfinished_files"]:
             return
         what = (
-            f"{counts['orphans']} files that no row names, of {counts['versions']} versions and "
-            f"{filesizeformat(counts['bytes'])}"
+            f"{_counted(counts['orphans'], 'file')} that no row names "
+            f"({_counted(counts['versions'], 'version')}, {filesizeformat(counts['bytes'])})"
         )
-        question = f"Hide {what}?" if options["hide"] else f"Delete {what}, for good"
+        question = f"Hide {what}?" if options["hide"] else f"Delete {what} for good"
         if options["delete"]:
-            question += f", and cancel {counts['unfinished_files']} unfinished uploads?"
+            question += f", and cancel {_counted(counts['unfinished_files'], 'unfinished upload')}?"
         # Not by input(), which would write into a JSON document.
         self.stderr.write(f"{question} [y/N] ", ending="")
         self.stderr.flush()
@@ -178,12 +180,15 @@ class Command(BaseCommand):
     def _write_text(self, findings: Iterator[Finding]) -> None:
         for found in findings:
             self.stdout.write(_line(found))
+        if not self.is_surveyed:
+            return  # The counts would be zero, or of some buckets only.
         counts = self.counts
         self.stdout.write(
-            f"{counts['objects']} files, {counts['orphans']} of them named by no row "
-            f"({filesizeformat(counts['bytes'])}); {counts['missing']} rows without their file; "
-            f"{counts['unfinished_files']} unfinished uploads; {counts['pending']} for b2_cleanup to remove; "
-            f"{counts['young']} too young to tell."
+            f"{_counted(counts['objects'], 'file')} in B2; {counts['orphans']} that no row names "
+            f"({filesizeformat(counts['bytes'])}); "
+            f"{_counted(counts['missing'], 'row')} whose file is missing; "
+            f"{_counted(counts['unfinished_files'], 'unfinished upload')}; "
+            f"{counts['pending']} for b2_cleanup to remove; {counts['young']} too young to tell."
         )
         done = [f"{counts[outcome]} {outcome}" for outcome in _OUTCOMES if counts[outcome]]
         if done:
@@ -205,11 +210,16 @@ class Command(BaseCommand):
         self.stdout.write(f"],\n{json.dumps(rest, ensure_ascii=False)[1:]}")
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{pluralize(number)}"
+
+
 def _line(found: Finding) -> str:
     # With repr(), which shows what would reorder or hide a part of the line.
     words = [found.outcome or found.kind, f"{found.bucket}: {found.name!r}"]
     if found.versions is not None:
-        words.append(f"({found.versions} versions, {found.size} bytes, {found.uploaded:%Y-%m-%d %H:%M} UTC)")
+        size = f"{_counted(found.versions, 'version')}, {_counted(found.size or 0, 'byte')}"
+        words.append(f"({size}, {found.uploaded:%Y-%m-%d %H:%M} UTC)")
     elif found.uploaded is not None:
         words.append(f"(begun {found.uploaded:%Y-%m-%d %H:%M} UTC)")
     if found.field is not None:

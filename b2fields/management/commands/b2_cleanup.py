@@ -8,9 +8,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import Error, close_old_connections, connections
 
-from b2fields import cleanup, outbox
+from b2fields import cleanup
+from b2fields.cleanup import outbox
 from b2fields.exceptions import B2FieldsError
 from b2fields.models import DroppedFile
 
@@ -76,20 +77,37 @@ class Command(BaseCommand):
         self, aliases: list[str], *, retry: bool, verbosity: int, stopping: threading.Event | None = None
     ) -> None:
         total: cleanup.Outcome = Counter()
-        try:
-            for alias in aliases:
-                for outcome in cleanup.work_all(alias, retry=retry):
-                    total += outcome
-                    if stopping is not None and stopping.is_set():
-                        break
-        except (B2FieldsError, DatabaseError) as error:
-            raise CommandError(f"The outbox cannot be worked: {error}") from error
+        troubles: list[str] = []
+        has_outbox = False
+        for alias in aliases:
+            try:
+                if not outbox.exists(alias):
+                    continue
+                has_outbox = True
+                outcome = self._work_one(alias, retry, stopping)
+            except (B2FieldsError, Error) as error:
+                # The others have files to remove, too.
+                troubles.append(f"The outbox in database {alias!r} cannot be worked: {error}")
+                continue
+            total += outcome
+            if outcome["failed"]:
+                waiting = DroppedFile.objects.using(alias).exclude(error="").first()
+                reason = f" The first of them: {waiting.error}" if waiting else ""
+                troubles.append(f"{outcome['failed']} of the files could not be removed.{reason}")
         if verbosity > 0 and (total or retry):
             self.stdout.write(_told(total))
-        if total["failed"]:
-            waiting = DroppedFile.objects.using(aliases[0]).exclude(error="").first()
-            reason = f" The first of them: {waiting.error}" if waiting else ""
-            raise CommandError(f"{total['failed']} files could not be removed.{reason}")
+        if not has_outbox and not troubles:
+            troubles.append(f"There is no outbox in {', '.join(map(repr, aliases))}. Run migrate.")
+        if troubles:
+            raise CommandError("\n".join(troubles))
+
+    def _work_one(self, alias: str, retry: bool, stopping: threading.Event | None) -> cleanup.Outcome:
+        total: cleanup.Outcome = Counter()
+        for outcome in cleanup.work_all(alias, retry=retry):
+            total += outcome
+            if stopping is not None and stopping.is_set():
+                break
+        return total
 
 
 def _told(total: cleanup.Outcome) -> str:

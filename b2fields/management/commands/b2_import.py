@@ -186,6 +186,9 @@ def _field(label: str) -> B2FileField:
 
 
 def _source(alias: str, field: B2FileField) -> Storage:
+    if alias not in storages.backends:
+        known = ", ".join(sorted(storages.backends))
+        raise CommandError(f"STORAGES has no {alias!r}; it has: {known}.", returncode=2)
     try:
         source = storages[alias]
     except (InvalidStorageError, ImproperlyConfigured) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from django.conf import settings
@@ -12,18 +12,20 @@ from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.db import connections, router, transaction
 from django.utils import timezone
 
-from b2fields import references
+from b2fields import holders, references
 from b2fields.fields import B2FileField
 from b2fields.models import DroppedFile, digest_of
 from b2fields.storage import B2Storage
 
 logger = logging.getLogger("b2fields")
 
+# Entries by one statement: no database takes one of any length.
+_AT_ONCE = 500
 # Where a connection keeps that its database has the table.
 _HAS_OUTBOX = "_b2fields_has_outbox"
 
 
-def drop(using: str, field: B2FileField, names: Iterable[str]) -> list[int]:
+def drop(using: str, field: B2FileField, names: Collection[str]) -> list[int]:
     """Write down that a row no longer holds these names of *field*, and return the ids of the entries.
 
     Names that are not the field's own are left out: whoever wrote them into a row must not have the file
@@ -34,7 +36,15 @@ def drop(using: str, field: B2FileField, names: Iterable[str]) -> list[int]:
         return []
     bucket, storage = place
     inner = references.inner_places(field)
-    full_names = [_full_name(storage, name) for name in names if _is_own(field, name, inner)]
+    own = [name for name in names if _is_own(field, name, inner)]
+    if len(own) < len(names):
+        logger.warning(
+            "b2fields leaves in B2 what rows of %s no longer name (files: %d), since it is not under the "
+            "field's own upload_to.",
+            field.label,
+            len(names) - len(own),
+        )
+    full_names = [_full_name(storage, name) for name in own]
     delay = timedelta(seconds=settings.B2FIELDS_CLEANUP_DELAY)
     if delay:
         # The last drop counts: between the two a row had the file again.
@@ -65,10 +75,12 @@ def forget(using: str, bucket: str, full_names: Iterable[str]) -> None:
     """Take names out of the outbox, because a row is about to have them again."""
     entries = DroppedFile.objects.using(using)
     digests = [digest_of(bucket, name) for name in full_names]
-    # By their ids, as workers lock them: MariaDB locks the index that it finds a row by, too, and would meet
-    # a worker from the other side (deadlock).
-    if pks := list(entries.filter(digest__in=digests).values_list("pk", flat=True)):
-        delete(using, pks)
+    for start in range(0, len(digests), _AT_ONCE):
+        found = entries.filter(digest__in=digests[start : start + _AT_ONCE])
+        # By their ids, as workers lock them: MariaDB locks the index that it finds a row by, too, and would
+        # meet a worker from the other side (deadlock).
+        if pks := list(found.values_list("pk", flat=True)):
+            delete(using, pks)
 
 
 def delete(using: str, pks: Iterable[int]) -> None:
@@ -83,16 +95,16 @@ def take_up(using: str, field: B2FileField, name: str) -> None:
     """Keep a file that waits to be removed, because a row is about to name it."""
     place = _place(field)
     full_name = _full_name(place[1], name) if place else None
-    if place and full_name and is_in(using) and _exists(using):
+    if place and full_name and is_in(using) and exists(using):
         forget(using, place[0], [full_name])
 
 
 def is_in(using: str) -> bool:
     """Tell whether the router lets an outbox be in this database."""
-    return bool(router.allow_migrate_model(using, DroppedFile))
+    return holders.is_database(using) and bool(router.allow_migrate_model(using, DroppedFile))
 
 
-def _exists(using: str) -> bool:
+def exists(using: str) -> bool:
     """Tell whether there is an outbox in this database, which may not be migrated yet; asked until it is."""
     connection = connections[using]
     if not getattr(connection, _HAS_OUTBOX, False):
@@ -103,7 +115,7 @@ def _exists(using: str) -> bool:
 
 
 def _insert(using: str, entries: list[DroppedFile]) -> list[int]:
-    if entries and not (is_in(using) and _exists(using)):
+    if entries and not (is_in(using) and exists(using)):
         logger.error(
             "Database %r has no outbox, so %d dropped files stay in B2. Run migrate there, and let the "
             "database router allow the app b2fields.",
@@ -111,8 +123,11 @@ def _insert(using: str, entries: list[DroppedFile]) -> list[int]:
             len(entries),
         )
         return []
-    for entry in entries:
-        entry.save(using=using, force_insert=True)
+    if connections[using].features.can_return_rows_from_bulk_insert:
+        DroppedFile.objects.using(using).bulk_create(entries, _AT_ONCE)
+    else:  # MySQL, which would not tell their ids
+        for entry in entries:
+            entry.save(using=using, force_insert=True)
     return [entry.pk for entry in entries]
 
 

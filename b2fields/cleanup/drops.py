@@ -10,9 +10,9 @@ from django.apps import apps
 from django.core.exceptions import SuspiciousOperation
 from django.core.signals import setting_changed
 from django.db import connections, models, router
-from django.db.models.signals import class_prepared, post_save, pre_delete, pre_save
+from django.db.models.signals import class_prepared, post_delete, post_save, pre_delete, pre_save
 
-from b2fields import ledger, outbox, pending
+from b2fields.cleanup import ledger, outbox, pending
 from b2fields.exceptions import B2FieldsError
 from b2fields.fieldfiles import B2FieldFile, uploaded
 from b2fields.fields import SAVING, B2FileField
@@ -26,8 +26,8 @@ logger = logging.getLogger("b2fields")
 def connect() -> None:
     """Listen to the models whose fields clean up, also to those that come later, and to no other."""
     connect_models()
-    class_prepared.connect(_connect_model, dispatch_uid="b2fields.drops")
-    setting_changed.connect(_on_setting, dispatch_uid="b2fields.drops")
+    class_prepared.connect(_connect_model, dispatch_uid="b2fields.cleanup")
+    setting_changed.connect(_on_setting, dispatch_uid="b2fields.cleanup")
 
 
 def connect_models() -> None:
@@ -45,11 +45,16 @@ def _connect_model(sender: type[models.Model], **kwargs: Any) -> None:
     if sender._meta.abstract or sender._meta.apps is not apps:  # a past model, of a migration
         return
     is_wanted = bool(cleaned_fields(sender))
-    for signal, receiver in ((pre_save, before_save), (post_save, after_save), (pre_delete, before_delete)):
+    for signal, receiver in (
+        (pre_save, before_save),
+        (post_save, after_save),
+        (pre_delete, before_delete),
+        (post_delete, after_delete),
+    ):
         change = signal.connect if is_wanted else signal.disconnect
-        change(receiver, sender=sender, dispatch_uid="b2fields.drops")
+        change(receiver, sender=sender, dispatch_uid="b2fields.cleanup")
     if is_wanted:
-        uploaded.connect(after_upload, dispatch_uid="b2fields.drops")
+        uploaded.connect(after_upload, dispatch_uid="b2fields.cleanup")
         _watch(sender)
 
 
@@ -127,13 +132,22 @@ def after_save(sender: type[models.Model], instance: models.Model, using: str, *
     saving: Saving | None = vars(instance).pop(SAVING, None)
     if saving is None:
         return
-    for upload in pending.uploads_of(instance):
-        if upload.field in saving.fields:
-            upload.is_settled = True
-            if not connections[using].in_atomic_block:
-                upload.forget()
-    if saving.dropped:
-        ledger.at_the_end(using, dropped=saving.dropped)
+    uploads = _settle(instance, saving)
+    if not connections[using].in_atomic_block:
+        for upload in uploads:
+            upload.forget()
+        uploads = []
+    if saving.dropped or uploads:
+        # The uploads once more: they may have been made for another database than the row was saved in.
+        ledger.at_the_end(using, dropped=saving.dropped, uploads=uploads)
+
+
+def _settle(instance: models.Model, saving: Saving) -> list[pending.Upload]:
+    """Return the uploads of a save that has ended: the rows tell now what is to become of them."""
+    uploads = [upload for upload in pending.uploads_of(instance) if upload.field in saving.fields]
+    for upload in uploads:
+        upload.is_settled = True
+    return uploads
 
 
 def after_upload(
@@ -177,9 +191,7 @@ def _give_up(instance: models.Model) -> None:
     saving: Saving | None = vars(instance).pop(SAVING, None)
     if saving is None:
         return
-    uploads = [upload for upload in pending.uploads_of(instance) if upload.field in saving.fields]
-    for upload in uploads:
-        upload.is_settled = True
+    uploads = _settle(instance, saving)
     if not saving.dropped and not uploads:
         return
     using = saving.using
@@ -199,7 +211,7 @@ def _give_up(instance: models.Model) -> None:
 def before_delete(
     sender: type[models.Model], instance: models.Model, using: str, origin: Any = None, **kwargs: Any
 ) -> None:
-    """Drop the names of a row that is about to go, in the transaction that deletes it."""
+    """Note the names of a row that is about to go, in the transaction that deletes it."""
     table = sender._meta.concrete_model
     fields = [field for field in cleaned_fields(sender) if field.model is table]
     held = vars(instance)
@@ -210,15 +222,17 @@ def before_delete(
         stored = {field.attname: name_of(instance, field) for field in fields}
     else:
         stored = names_in_row(instance, table, fields, using)
-    dropped: list[int] = []
     uploads = pending.uploads_of(instance)
     for field in fields:
         # With uploads that no row will name any more.
         names = {stored.get(field.attname, ""), *(u.name for u in uploads if u.field == field)} - {""}
         if names:
-            dropped += outbox.drop(using, field, sorted(names))
-    if dropped:
-        ledger.at_the_end(using, dropped=dropped)
+            ledger.leave(using, field, names)
+
+
+def after_delete(sender: type[models.Model], using: str, **kwargs: Any) -> None:
+    """Drop what was noted, at once for all rows: Django tells of each before it deletes the first."""
+    ledger.drop_leaving(using)
 
 
 # Rows

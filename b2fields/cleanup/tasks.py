@@ -10,13 +10,13 @@ try:
 except ImportError:
     from django_tasks import task  # type: ignore[no-redef]
 
-from b2fields import cleanup
+from b2fields.cleanup import worker
 
 
 @task(backend=settings.B2FIELDS_TASKS)
 def work_outbox(using: str, pks: list[int]) -> dict[str, int]:
     """Work these entries of a database's outbox; the result counts what came of them."""
-    return dict(cleanup.work(using, pks))
+    return dict(worker.work(using, pks))
 
 
 def enqueue(using: str, pks: list[int]) -> None:

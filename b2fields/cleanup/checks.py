@@ -1,13 +1,15 @@
 """System checks of cleanup: whether it can do what fields and settings say. None of them asks B2."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import models, router
 
-from b2fields import outbox, references
+from b2fields import references
+from b2fields.cleanup import outbox
 from b2fields.fields import B2FileField
 
 
@@ -36,6 +38,20 @@ def check_tasks(**kwargs: Any) -> list[CheckMessage]:
             f"B2FIELDS_TASKS is {alias!r}, which is no backend in TASKS.",
             hint="Name a key of TASKS, or leave it out: dropped files are removed after the commit, then.",
             id="b2fields.E036",
+        )
+    ]
+
+
+@register()
+def check_tasks_are_installed(**kwargs: Any) -> list[CheckMessage]:
+    # As tasks.py imports them.
+    if settings.B2FIELDS_TASKS is None or find_spec("django.tasks") or find_spec("django_tasks"):
+        return []
+    return [
+        Error(
+            f"B2FIELDS_TASKS is {settings.B2FIELDS_TASKS!r}, and there are no tasks.",
+            hint="Install the package django-tasks, or update to Django 6.0 or later, which has them.",
+            id="b2fields.E047",
         )
     ]
 

@@ -14,13 +14,14 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from b2fields import asking, holders, outbox, references
+from b2fields import asking, holders, references
 from b2fields.asking import Leaving
 from b2fields.b2 import deadline
 from b2fields.b2.versions import Version
+from b2fields.cleanup import outbox
 from b2fields.exceptions import NotConfigured
 from b2fields.fields import B2FileField
 from b2fields.holders import Holder
@@ -29,6 +30,8 @@ from b2fields.storage import B2Storage
 
 # Files removed at once, by as many threads. The lock on their entries is held meanwhile.
 _AT_ONCE = 16
+# Entries read together.
+_READ = 500
 # A name is written down before the row that drops it: so young an entry is not let go by another process.
 _YOUNG = timedelta(seconds=60)
 _FIRST_PAUSE = timedelta(seconds=60)
@@ -81,18 +84,22 @@ def work(using: str, pks: list[int]) -> Outcome:
     """Work these entries of a database's outbox, those that are due, within B2FIELDS_DEADLINE.
 
     After a third of it no more are begun: who waits is a visitor. What is not reached then stays for
-    ``b2_cleanup``, and so does what fails.
+    ``b2_cleanup``, and so does what fails. Raises CannotTell within a transaction, as ``work_all`` does.
     """
+    holders.refuse_open_transaction()
     begun, limit = time.monotonic(), settings.B2FIELDS_DEADLINE
     outcome: Outcome = Counter()
-    for start in range(0, len(pks), _AT_ONCE):
+    due = [
+        entry
+        for start in range(0, len(pks), _READ)
+        for entry in _due(using).filter(pk__in=pks[start : start + _READ])
+    ]
+    for start in range(0, len(due), _AT_ONCE):
         if time.monotonic() - begun > limit / 3:
-            outcome["left"] += len(pks) - start
+            outcome["left"] += len(due) - start
             logger.warning("b2fields leaves %d dropped files to b2_cleanup.", outcome["left"])
             break
-        waiting = DroppedFile.objects.using(using).filter(pk__in=pks[start : start + _AT_ONCE])
-        if entries := list(waiting.filter(due__lte=timezone.now())):
-            outcome += _work_some(using, entries, begun + limit)
+        outcome += _work_some(using, due[start : start + _AT_ONCE], begun + limit)
     return outcome
 
 
@@ -101,14 +108,18 @@ def work_all(using: str, *, retry: bool) -> Iterator[Outcome]:
 
     With *retry*, what failed is tried again although the time of its next try has not come.
     """
-    now = timezone.now()
-    due = DroppedFile.objects.using(using).filter(due__lte=now).order_by("pk")
+    holders.refuse_open_transaction()
+    due = _due(using)
     if not retry:
-        due = due.filter(next_try__lte=now)
+        due = due.filter(next_try__lte=timezone.now())
     last = 0
     while entries := list(due.filter(pk__gt=last)[:_AT_ONCE]):
         last = entries[-1].pk
         yield _work_some(using, entries, time.monotonic() + settings.B2FIELDS_DEADLINE, is_patient=True)
+
+
+def _due(using: str) -> QuerySet[DroppedFile]:
+    return DroppedFile.objects.using(using).filter(due__lte=timezone.now()).order_by("pk")
 
 
 def _work_some(using: str, entries: list[DroppedFile], end: float, *, is_patient: bool = False) -> Outcome:
@@ -255,7 +266,8 @@ def _locked(using: str, removals: list[_Removal]) -> Iterator[list[_Removal]]:
 def _failed(using: str, entry: DroppedFile, error: Exception) -> int:
     """Note why a file could not be removed, and when that is tried again."""
     next_try = timezone.now() + _pause_after(entry.tries)
-    note = {"tries": entry.tries + 1, "next_try": next_try, "error": str(error)}
+    told = str(error).replace("\0", "")  # PostgreSQL takes no NUL.
+    note = {"tries": entry.tries + 1, "next_try": next_try, "error": told}
     logger.warning("b2fields could not remove a dropped file; b2_cleanup will try again: %s", error)
     DroppedFile.objects.using(using).filter(pk=entry.pk).update(**note)
     return 1

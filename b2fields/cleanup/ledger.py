@@ -14,9 +14,10 @@ from django.conf import settings
 from django.db import connections, transaction
 from django.utils.module_loading import import_string
 
-from b2fields import cleanup, outbox
-from b2fields.holders import Holder
-from b2fields.pending import Upload
+from b2fields.cleanup import outbox, worker
+from b2fields.cleanup.pending import Upload
+from b2fields.fields import B2FileField
+from b2fields.holders import Holder, open_transaction
 
 logger = logging.getLogger("b2fields")
 
@@ -36,6 +37,8 @@ class Ledger:
         self.using = using
         self.dropped: list[int] = []
         self.uploads: list[Upload] = []
+        # By field, the names of rows that are being deleted.
+        self.leaving: dict[B2FileField, set[str]] = {}
         self._connection = weakref.ref(connection)
         self._thread = threading.get_ident()
         # The transaction around a test, which ends when B2 may be gone.
@@ -83,11 +86,7 @@ class Ledger:
 def at_the_end(using: str, *, dropped: list[int] | None = None, uploads: list[Upload] | None = None) -> None:
     """Work what was dropped, and see what became of uploads, when the transaction ends; else now."""
     connection = connections[using]
-    known = vars(connection).get(_LEDGER)
-    ledger = known() if known else None
-    if ledger is None:
-        ledger = Ledger(using)
-        vars(connection)[_LEDGER] = weakref.ref(ledger)
+    ledger = _ledger(using) or _open(using)
     ledger.dropped += dropped or []
     ledger.uploads += uploads or []
     if connection.in_atomic_block or connection.get_autocommit():
@@ -95,27 +94,52 @@ def at_the_end(using: str, *, dropped: list[int] | None = None, uploads: list[Up
     # Else the project commits by hand, and b2_cleanup finds what was dropped.
 
 
+def leave(using: str, field: B2FileField, names: set[str]) -> None:
+    """Note the names of a row that this transaction is about to delete."""
+    ledger = _ledger(using) or _open(using)
+    if not ledger.leaving:
+        # It goes if the transaction is rolled back.
+        transaction.on_commit(ledger.commit, using=using, robust=True)
+    ledger.leaving.setdefault(field, set()).update(names)
+
+
+def drop_leaving(using: str) -> None:
+    """Write what was noted into the outbox."""
+    ledger = _ledger(using)
+    if ledger and ledger.leaving:
+        leaving, ledger.leaving = ledger.leaving, {}
+        for field, names in leaving.items():
+            ledger.dropped += outbox.drop(using, field, sorted(names))
+
+
+def _ledger(using: str) -> Ledger | None:
+    known = vars(connections[using]).get(_LEDGER)
+    return known() if known else None
+
+
+def _open(using: str) -> Ledger:
+    ledger = Ledger(using)
+    vars(connections[using])[_LEDGER] = weakref.ref(ledger)
+    return ledger
+
+
 def finish(using: str, dropped: list[int], uploads: list[Upload]) -> None:
     """Work the entries of what was dropped, and take back those uploads that no row names.
 
     There is no transaction any more.
     """
-    if not (dropped or uploads):
-        return
-    for connection in connections.all(initialized_only=True):
-        if not all(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
-            # Of another database: what its rows name is not settled. After a rollback b2_cleanup goes on.
-            later = partial(finish, using, list(dropped), list(uploads))
-            transaction.on_commit(later, using=connection.alias, robust=True)
-            return
     pks = [*dropped, *_take_back(using, uploads)]
     if not pks:
         return
+    if other := open_transaction():
+        # What rows name in that database is not settled. After a rollback there b2_cleanup goes on.
+        transaction.on_commit(partial(finish, using, pks, []), using=other, robust=True)
+        return
     if settings.B2FIELDS_TASKS:
         # By its name, because it needs Django 6 or the package django-tasks.
-        import_string("b2fields.tasks.enqueue")(using, pks)
+        import_string("b2fields.cleanup.tasks.enqueue")(using, pks)
     else:
-        cleanup.work(using, pks)
+        worker.work(using, pks)
 
 
 def _take_back(using: str, uploads: list[Upload]) -> Iterable[int]:
