@@ -69,7 +69,6 @@ def run(options: argparse.Namespace) -> None:
             raise Failed(
                 f'{module} is missing here: run "make example", or pip install -e ".[images,emulator]"'
             )
-    settings.DATA.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "office.settings",
         "EXAMPLE_DATA": str(settings.DATA),
@@ -115,7 +114,7 @@ def free_port(wanted: int, whose: str) -> int:
             except OSError:
                 continue
         if port != wanted:
-            say(f"Port {wanted} is busy; {whose} takes {port}.")
+            say(f"Port {wanted} is busy; {whose} uses {port}.")
         return port
     raise Failed(f"No port from {wanted} to {wanted + 99} is free for {whose}.")
 
@@ -144,7 +143,8 @@ def ready(emulator: Process) -> str:
     if not line:
         emulator.wait()
         raise Failed(
-            "The emulator did not start. If the example runs in another terminal already, stop that one."
+            "The emulator did not start. "
+            "If the example is already running in another terminal, stop that one."
         )
     return json.loads(line)["realm"]
 
@@ -185,7 +185,7 @@ def announce(site: str, realm: str) -> None:
            {users[2]}
            {users[3]}
   B2       the emulator at {realm}, bucket {settings.B2FIELDS_BUCKET}
-  Data     {settings.DATA} (delete it to begin anew)
+  Data     {settings.DATA} (delete it to start over)
   Stop     Ctrl-C
 """)
 

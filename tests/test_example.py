@@ -8,9 +8,10 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,6 +81,26 @@ def started(data, port=None, b2_port=None):
             process.terminate()
 
 
+@contextmanager
+def alone(data):
+    """Start the site without its emulator, and give the HTTP client of a stranger."""
+    port, nobody = free_port(), free_port()
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "runserver", "--noreload", str(port)],
+        cwd=ROOT / "example",
+        env=environment(data) | {"EXAMPLE_REALM": f"http://127.0.0.1:{nobody}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            until_it_listens = httpx.HTTPTransport(retries=8)
+            site = f"http://127.0.0.1:{port}"
+            with httpx.Client(base_url=site, transport=until_it_listens, timeout=60) as client:
+                yield client
+        finally:
+            process.terminate()
+
+
 def environment(data):
     """Return an environment that says nothing of this test run or of a B2 account."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("B2_", "DJANGO_"))}
@@ -118,6 +139,11 @@ def shown(client):
             if "<a href" in file
         ]
     return matters
+
+
+def sizes(page):
+    """Return what the page says of the size of each file, in its order."""
+    return [html.unescape(size) for size in re.findall(r"<h3>[^<]*<small>(.*?)</small>", page)]
 
 
 class FirstStart(NamedTuple):
@@ -232,7 +258,7 @@ def test_a_refusal_is_a_page_of_the_site_and_repeats_no_name(example, visitor, l
 def test_one_click_makes_a_visitor_a_demo_user(example):
     with example.visitor("sam") as client:
         page = client.get("/").text
-    assert "You are sam now." in page
+    assert "You are now logged in as sam." in page
     assert "Log out <b>sam</b>" in page
 
 
@@ -241,6 +267,32 @@ def test_the_one_click_login_wants_its_token_and_knows_demo_users_only(example):
         assert client.post("/log-in-as/", data={"username": "admin"}).status_code == 403
         assert client.get("/log-in-as/").status_code == 405
         assert post(client, "/log-in-as/", username="root").status_code == 404
+
+
+def test_the_login_page_says_what_it_is_for(example):
+    with example.visitor() as client:
+        minutes = shown(client)[BENS][1][0]
+        assert "Please log in to see this file." in client.get(minutes, follow_redirects=True).text
+        assert "Please log in to see this page." in client.get("/new/", follow_redirects=True).text
+        assert "Please log in to see" not in client.get("/login/").text
+
+
+def test_the_start_page_shows_all_sizes_while_b2_is_down(data):
+    with alone(data) as client:
+        answer = client.get("/")
+    assert answer.status_code == 200
+    # The newest matter is that of the first start, which has minutes of ten bytes and nothing else.
+    assert sizes(answer.text)[:4] == ["no file", "10\xa0bytes", "no file", "no file"]
+    assert "size unknown" not in sizes(answer.text)
+
+
+def test_the_start_page_does_without_a_size_that_only_b2_could_tell(data):
+    with closing(sqlite3.connect(data / "db.sqlite3")) as database, database:
+        database.execute("UPDATE matters_matter SET minutes_info = NULL WHERE title = 'Kept'")
+    with alone(data) as client:
+        answer = client.get("/")
+    assert answer.status_code == 200
+    assert sizes(answer.text)[1] == "size unknown"
 
 
 def test_the_upload_form_is_for_those_who_are_logged_in(example):
@@ -258,7 +310,7 @@ def test_an_upload_belongs_to_its_uploader_who_can_take_files_away_again(example
     with example.visitor("ben") as ben, example.visitor("anna") as anna:
         assert post(ben, "/new/", files, title="Uploaded by Ben").status_code == 302
         page = ben.get("/").text
-        assert "“Uploaded by Ben” and its files are stored, and yours." in page
+        assert "“Uploaded by Ben” has been saved. It belongs to you." in page
         assert re.search(r"64 . 48 pixels", page)
         [(_, cover), (dossier, _)] = shown(ben)["Uploaded by Ben"]
         assert cover == 200
@@ -266,12 +318,24 @@ def test_an_upload_belongs_to_its_uploader_who_can_take_files_away_again(example
         assert anna.get(dossier).status_code == 404
 
         edit = re.search(r'href="(/\d+/edit/)"\s+aria-label="Edit Uploaded by Ben"', page)[1]
-        assert anna.get(edit).status_code == 404
+        refusal = anna.get(edit)
+        assert (refusal.status_code, "Back to the matters" in refusal.text) == (404, True)
         assert any(name.endswith("秘密.txt") for name in stored(example))
         assert post(ben, edit, title="Uploaded by Ben", **{"dossier-clear": "on"}).status_code == 302
         assert not any(name.endswith("秘密.txt") for name in stored(example))
         assert len(shown(ben)["Uploaded by Ben"]) == 1
         assert ben.get(dossier).status_code == 404
+
+
+def test_a_new_file_and_its_removal_exclude_each_other_in_the_words_of_the_form(example):
+    with example.visitor("anna") as anna:
+        edit = re.search(r'href="(/\d+/edit/)"\s+aria-label="Edit Two gardens', anna.get("/").text)[1]
+        assert "Remove this file</label>" in anna.get(edit).text
+        files = {"scan": ("new.txt", b"new")}
+        answer = post(anna, edit, files, title="Two gardens", **{"scan-clear": "on"})
+    assert "tick “Remove this file”, but not both" in answer.text
+    assert "clear checkbox" not in answer.text
+    assert answer.text.count("checked> Remove this file") == 1
 
 
 def test_staff_finds_the_matters_in_the_admin(example):
@@ -321,8 +385,8 @@ def test_a_request_to_terminate_stops_everything(data):
 def test_busy_ports_are_left_to_those_who_have_them(example, data):
     busy, b2_busy = httpx.URL(example.site).port, httpx.URL(example.realm).port
     with started(data, busy, b2_busy) as other:
-        assert f"Port {busy} is busy; the site takes " in other.printed
-        assert f"Port {b2_busy} is busy; the emulator takes " in other.printed
+        assert f"Port {busy} is busy; the site uses " in other.printed
+        assert f"Port {b2_busy} is busy; the emulator uses " in other.printed
         with other.visitor() as client:
             assert len(shown(client)) == 4
 
@@ -334,7 +398,7 @@ def test_a_second_start_on_the_same_data_says_why_it_ends(example):
         command, env=environment(data), capture_output=True, text=True, timeout=30, check=False
     )
     assert answer.returncode == 1
-    assert "If the example runs in another terminal already, stop that one." in answer.stderr
+    assert "If the example is already running in another terminal, stop that one." in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
@@ -356,14 +420,21 @@ def emulator_of(example):
     raise LookupError("The example has no emulator.")
 
 
-def test_the_models_have_all_their_migrations(tmp_path):
-    command = [sys.executable, "-W", "error", "manage.py", "makemigrations", "--check", "--dry-run"]
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["makemigrations", "--check", "--dry-run"], "No changes detected\n"),
+        (["check"], "System check identified no issues (0 silenced).\n"),
+    ],
+    ids=["the models have all their migrations", "check finds nothing"],
+)
+def test_before_the_first_start(tmp_path, command, said):
     answer = subprocess.run(
-        command,
+        [sys.executable, "-W", "error", "manage.py", *command],
         cwd=ROOT / "example",
-        env=environment(tmp_path),
+        env=environment(tmp_path / "data"),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "No changes detected\n", "")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, said, "")

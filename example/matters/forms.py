@@ -18,12 +18,17 @@ class FileInput(forms.ClearableFileInput):
 
 
 class MatterForm(forms.ModelForm):
-    """The title and all four files; whoever sends it becomes the owner."""
+    """The title and all four files; whoever creates a matter is its owner."""
 
     class Meta:
         model = Matter
         fields = ["title", *(field.name for field in b2_fields(Matter))]
         widgets = {field.name: FileInput for field in b2_fields(Matter)}
+        error_messages = {
+            # Django's own message speaks of a "clear checkbox", which has another label here.
+            field.name: {"contradiction": "Choose a new file or tick “Remove this file”, but not both."}
+            for field in b2_fields(Matter)
+        }
         help_texts = {
             field.name: format_html("{}: <code>{}</code>", who_may_read(field), why(field))
             for field in b2_fields(Matter)

@@ -15,21 +15,29 @@ class Matter(models.Model):
     title = models.CharField(max_length=100)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
 
-    # Everyone. Its width and height are kept in the row, so a page that shows it never asks B2 for them.
+    # Everyone. Its width and height are kept in the row, so a page that shows it need not ask B2 for them.
     cover = B2ImageField(
         access="public",
         upload_to="covers/",
+        info_field="cover_info",
         width_field="cover_width",
         height_field="cover_height",
         blank=True,
     )
-    # Anyone who is logged in: what a field means that does not say more.
-    minutes = B2FileField(upload_to="minutes/", blank=True)
-    # Those who may enter the admin.
-    scan = B2FileField(access="staff", upload_to="scans/%Y/", blank=True)
-    # Whoever the function lets in, asked anew for each row and each request.
-    dossier = B2FileField(access=may_read_dossier, upload_to="dossiers/", blank=True)
+    # Anyone who is logged in: the default for a field that declares no access.
+    minutes = B2FileField(upload_to="minutes/", info_field="minutes_info", blank=True)
+    # Staff: those who may log in to the admin.
+    scan = B2FileField(access="staff", upload_to="scans/%Y/", info_field="scan_info", blank=True)
+    # Whoever the function lets in; it is called for each row and each request.
+    dossier = B2FileField(
+        access=may_read_dossier, upload_to="dossiers/", info_field="dossier_info", blank=True
+    )
 
+    # What B2 said of each file when it was uploaded. Pages can show its size even while B2 is down.
+    cover_info = models.JSONField(null=True, editable=False)
+    minutes_info = models.JSONField(null=True, editable=False)
+    scan_info = models.JSONField(null=True, editable=False)
+    dossier_info = models.JSONField(null=True, editable=False)
     cover_width = models.PositiveIntegerField(null=True, editable=False)
     cover_height = models.PositiveIntegerField(null=True, editable=False)
 

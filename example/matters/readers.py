@@ -7,6 +7,7 @@ import posixpath
 from typing import NamedTuple
 
 from django.db.models.fields.files import FieldFile
+from django.template.defaultfilters import filesizeformat
 
 from b2fields import B2FileField, policy
 
@@ -18,7 +19,7 @@ WHO = {
 
 
 class Reading(NamedTuple):
-    """One file as the page shows it; *size* is in bytes, None if B2 has lost the file."""
+    """One file as the page shows it."""
 
     label: str
     file: FieldFile
@@ -27,7 +28,7 @@ class Reading(NamedTuple):
     why: str
     allowed: bool
     answer: str
-    size: int | None
+    size: str
 
 
 def b2_fields(model):
@@ -51,7 +52,7 @@ def reading(request, file):
         why=why(file.field),
         allowed=allowed,
         answer="200, the file" if allowed else refusal(request, storage.level),
-        size=size_of(file) if file else None,
+        size=size_of(file) if file else "no file",
     )
 
 
@@ -84,8 +85,10 @@ def filename_of(file):
 
 
 def size_of(file):
-    """Return the size in bytes: one request to B2 at most, and none while Django's cache remembers it."""
+    """Return the size in words. The row knows it; B2 is asked only about rows that have no info yet."""
     try:
-        return file.size
+        return filesizeformat(file.size)
     except FileNotFoundError:
-        return None
+        return "no longer in B2"
+    except OSError:  # B2 is down, or refuses the key: no reason for the page to fail.
+        return "size unknown"

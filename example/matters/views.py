@@ -6,9 +6,11 @@ from django.contrib import messages
 from django.contrib.auth import get_user_model, login
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.messages.views import SuccessMessageMixin
+from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
 from django.views.decorators.http import require_POST
+from django.views.defaults import page_not_found
 from django.views.generic import CreateView, UpdateView
 
 from matters.demo_users import USERS
@@ -18,7 +20,7 @@ from matters.readers import readings
 
 
 def matters(request):
-    """List all matters with their files, as the present visitor may use them."""
+    """List all matters with their files, and what this visitor may do with them."""
     rows = Matter.objects.select_related("owner")
     context = {
         "matters": [(matter, readings(request, matter)) for matter in rows],
@@ -32,7 +34,7 @@ class NewMatter(LoginRequiredMixin, SuccessMessageMixin, CreateView):
     form_class = MatterForm
     template_name = "matters/form.html"
     success_url = reverse_lazy("matters")
-    success_message = "“%(title)s” and its files are stored, and yours."
+    success_message = "“%(title)s” has been saved. It belongs to you."
 
     def form_valid(self, form):
         form.instance.owner = self.request.user
@@ -43,10 +45,17 @@ class EditMatter(LoginRequiredMixin, SuccessMessageMixin, UpdateView):
     form_class = MatterForm
     template_name = "matters/form.html"
     success_url = reverse_lazy("matters")
-    success_message = "The changes to “%(title)s” are stored."
+    success_message = "Your changes to “%(title)s” have been saved."
 
     def get_queryset(self):
         return Matter.objects.filter(owner=self.request.user)
+
+    def dispatch(self, request, *args, **kwargs):
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except Http404 as error:
+            # While DEBUG is on, Django would show its own page, which lists all addresses.
+            return page_not_found(request, error)
 
 
 @require_POST
@@ -55,5 +64,5 @@ def log_in_as(request):
     demo_users = get_user_model().objects.filter(username__in=[user.username for user in USERS])
     user = get_object_or_404(demo_users, username=request.POST.get("username"))
     login(request, user)
-    messages.success(request, f"You are {user.username} now.")
+    messages.success(request, f"You are now logged in as {user.username}.")
     return redirect("matters")

@@ -5,13 +5,14 @@ from pathlib import Path
 
 EXAMPLE = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("EXAMPLE_DATA", EXAMPLE / "data")).resolve()
+DATA.mkdir(parents=True, exist_ok=True)  # for the database, which even check opens
 
-# b2fields: these six lines, and path("", include("b2fields.urls")) in urls.py.
+# b2fields: these seven lines, and path("", include("b2fields.urls")) in urls.py.
 
 INSTALLED_APPS = ["b2fields"]  # the rest of the list is below
-LOGIN_URL = "login"  # where a visitor goes who asks for a file that wants a login
+LOGIN_URL = "login"  # where visitors are sent who must log in to see a file
 B2FIELDS_BUCKET = "hollis-wren"  # one private bucket will do: each field still has its own readers
-B2FIELDS_CLEANUP = True  # a file goes when it is replaced or cleared, and with its matter
+B2FIELDS_CLEANUP = True  # a file is removed when it is replaced or cleared, or its matter is deleted
 # Yours come from Backblaze and stay out of the repository: leave these two out and set
 # B2_APPLICATION_KEY_ID and B2_APPLICATION_KEY in the environment.
 B2FIELDS_APPLICATION_KEY_ID = "example-key-id"
