@@ -7,7 +7,7 @@ bin = .venv/bin
 example: .venv/example  ## start the emulator and the example site; Ctrl-C stops both
 	@$(bin)/python example/run.py
 
-test: .venv/test  ## run the tests on this Python
+test: .venv/test  ## run the tests on this Python; with LONG=1 all of them, as CI does
 	$(bin)/pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 test-databases: .venv/databases  ## run the tests of cleanup on PostgreSQL and MariaDB, which have to be there

@@ -1,4 +1,5 @@
 import itertools
+import os
 
 import pytest
 from django.contrib.auth.models import User
@@ -7,6 +8,17 @@ from django.core.cache import cache
 from b2fields import B2Storage, testing
 from tests import emulated
 from tests.counting_cache import CountingCache
+
+# What starts other programs takes a third of the time. `make test LONG=1` runs it too, and so does CI.
+if not os.environ.get("LONG"):
+    collect_ignore = [
+        "emulator/test_b2_tool.py",
+        "emulator/test_command_line.py",
+        "emulator/test_rclone.py",
+        "test_browser.py",
+        "test_example.py",
+        "test_readme.py",
+    ]
 
 _numbers = itertools.count(1)
 

@@ -17,8 +17,13 @@ from django.db.utils import ConnectionHandler
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 # The servers, and the database that each has without us.
 SERVERS = {"postgresql": "postgres", "mariadb": ""}
-# What `make test` leaves out on SQLite, since its processes take long.
-LONG = ("tests/cleaning/test_kills.py", "tests/cleaning/test_races.py")
+# What `make test` leaves out on SQLite, or does less of, since it takes long.
+LONG = (
+    "tests/cleaning/test_kills.py",
+    "tests/cleaning/test_races.py",
+    "tests/cleaning/test_sequences.py",
+    "tests/importing/test_kills.py",
+)
 
 
 def refusal(name):
