@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
@@ -16,10 +17,6 @@ from b2fields.download import CHUNK, Download
 from b2fields.exceptions import B2FieldsError
 from b2fields.logs import Delivery
 
-# Under ASGI each read that waits for B2 has a thread, for as long as it waits. The event loop's own
-# threads are a few more than there are cores: that many stalled downloads would stop all others.
-_THREADS = 256
-
 # A download whose client and whose B2 are quick is passed on in larger chunks, up to so many bytes: each
 # costs a switch of threads, and a slow one would only fill memory with them.
 _MOST = 512 * 1024
@@ -28,17 +25,46 @@ _QUICK_SECONDS = 0.05
 # round trips: about so many come in the first (RFC 6928).
 _FIRST = 16 * 1024
 
-_threads: ThreadPoolExecutor
+
+class _Threads:
+    """Threads for reads that wait for B2, of which the one that was idle last is used next.
+
+    The event loop's own are a few more than there are cores: that many stalled downloads would stop all
+    others. And a ThreadPoolExecutor starts another thread when it is asked again before the one that has
+    just answered counts as idle: a single download would come to use many, each with memory of its own
+    for what it reads. So each of these is an executor of one thread.
+    """
+
+    _KEPT = 256
+
+    def __init__(self) -> None:
+        self._idle: list[ThreadPoolExecutor] = []
+
+    async def run(self, function: Callable[[], bytes]) -> bytes:
+        """Call *function* in a thread that does nothing else meanwhile."""
+        try:
+            thread = self._idle.pop()
+        except IndexError:
+            thread = ThreadPoolExecutor(1, "b2fields-read")
+        answer = thread.submit(function)
+        # First of all, before the loop hears of it. And a read whose client is gone holds its thread on.
+        answer.add_done_callback(lambda _: self._give_back(thread))
+        return await asyncio.wrap_future(answer)
+
+    def _give_back(self, thread: ThreadPoolExecutor) -> None:
+        if len(self._idle) < self._KEPT:
+            self._idle.append(thread)
+        else:
+            thread.shutdown(wait=False)
+
+    def forget(self) -> None:
+        """Leave the threads to the process that this one was forked from."""
+        self._idle = []
 
 
-def _make_threads() -> None:
-    global _threads
-    _threads = ThreadPoolExecutor(_THREADS, "b2fields-read")  # none is started before it is needed
-
-
-_make_threads()
+_threads = _Threads()
 if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_make_threads)
+    os.register_at_fork(after_in_child=_threads.forget)
 
 
 def stream(delivery: Delivery, download: Download) -> StreamingHttpResponse:
@@ -119,6 +145,6 @@ class _AsyncBody(_Body):
         if self._download.is_at_end:
             self.close()
             raise StopAsyncIteration
-        return await asyncio.get_running_loop().run_in_executor(_threads, self._read)
+        return await _threads.run(self._read)
 
     __iter__ = None  # type: ignore[assignment]

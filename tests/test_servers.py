@@ -92,6 +92,15 @@ def test_a_large_file_arrives_whole_and_in_bounded_memory(server, emulator_proce
     assert emulator_process.operations() == [GET]
 
 
+@only_under(["asgi"])
+def test_downloads_one_after_another_read_in_one_thread(server):
+    server.client.get(URL)
+    threads = settled(server.threads)
+    for _ in range(3):
+        server.client.get(URL)
+    assert settled(server.threads) <= threads
+
+
 def test_many_downloads_at_once_arrive_whole_and_in_bounded_memory(server, emulator_process):
     def download(_):
         with server.client.stream("GET", URL, headers={"Range": f"bytes=0-{10 * MEBIBYTE - 1}"}) as response:

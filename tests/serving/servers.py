@@ -82,6 +82,9 @@ class Server:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
+    def threads(self):
+        return len(os.listdir(f"/proc/{self.pid}/task"))
+
     def connections_to_b2(self):
         """Count them, but for those that gunicorn's worker has inherited and leaves alone."""
         ours = sockets(self.pid, self.b2_port)
