@@ -123,12 +123,11 @@ def _proxy(delivery: Delivery, storage: B2Storage, of_row: FileMetadata | None =
         # The range, and If-Range, were read as for another version than B2 has.
         download.close()
         return _proxy(delivery, storage)
-    response = stream(delivery, download)
+    response = stream(delivery, download, 200 if byte_range is None else 206)
     conditions.describe(response, download.metadata)
     response.headers["Content-Length"] = str(download.length)
     if byte_range is not None:
         first, last, total = download.extent
-        response.status_code = 206
         response.headers["Content-Range"] = f"bytes {first}-{last}/{total}"
     return response
 

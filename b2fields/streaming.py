@@ -67,12 +67,12 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_threads.forget)
 
 
-def stream(delivery: Delivery, download: Download) -> StreamingHttpResponse:
+def stream(delivery: Delivery, download: Download, status: int) -> StreamingHttpResponse:
     """Return a response that sends the download, and closes it when the client has it or is gone."""
     _release_database()
     # Django drains a sync iterator into memory under ASGI, and an async one under WSGI.
     kind = _AsyncBody if isinstance(delivery.request, ASGIRequest) else _Body
-    return StreamingHttpResponse(kind(delivery, download))
+    return StreamingHttpResponse(kind(delivery, download, status), status=status)
 
 
 def _release_database() -> None:
@@ -92,8 +92,8 @@ class _Body:
     Not a generator: closing one that was never begun would leave B2's answer open.
     """
 
-    def __init__(self, delivery: Delivery, download: Download) -> None:
-        self._delivery, self._download = delivery, download
+    def __init__(self, delivery: Delivery, download: Download, status: int) -> None:
+        self._delivery, self._download, self._status = delivery, download, status
         self._has_begun = False
         self._size = CHUNK if download.length <= CHUNK else _FIRST
         self._last_read: float | None = None
@@ -108,7 +108,7 @@ class _Body:
             return self._download.read(self._size)
         except B2FieldsError as error:
             # Raised on: the server breaks the connection, so that the client sees a short body.
-            logs.broke_off(self._delivery, 200, error)
+            logs.broke_off(self._delivery, self._status, error)
             raise
 
     def __iter__(self) -> Self:
@@ -129,8 +129,8 @@ class _Body:
 class _AsyncBody(_Body):
     """The same for an event loop, which each wait for B2 leaves free."""
 
-    def __init__(self, delivery: Delivery, download: Download) -> None:
-        super().__init__(delivery, download)
+    def __init__(self, delivery: Delivery, download: Download, status: int) -> None:
+        super().__init__(delivery, download, status)
         self._connections = connections.all()  # of the thread of the view
 
     def __aiter__(self) -> Self:

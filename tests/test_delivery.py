@@ -322,13 +322,14 @@ def test_a_missing_file_is_one_line_in_the_log(caplog, reader, emulator):
     assert [line[:2] for line in lines(caplog)] == [("failed", 404)]
 
 
-def test_a_delivery_that_breaks_off_is_one_line_in_the_log(caplog, reader, emulator):
+@pytest.mark.parametrize(("headers", "status"), [({}, 200), ({"Range": "bytes=0-"}, 206)])
+def test_a_delivery_that_breaks_off_is_one_line_in_the_log(headers, status, caplog, reader, emulator):
     contract = Contract.objects.create(scan=ContentFile(b"x" * 500_000, "a.txt"))
     emulator.fault(GET, cut_after=100_000)
     emulator.fault("b2_download_file_by_id", times=None, status=503)
     with pytest.raises(OSError, match="arrived only up to"):
-        body_of(reader.get(contract.scan.url))
-    assert [line[:2] for line in lines(caplog)] == [("broke off", 200)]
+        body_of(reader.get(contract.scan.url, headers=headers))
+    assert [line[:2] for line in lines(caplog)] == [("broke off", status)]
 
 
 def test_a_name_with_a_line_feed_stays_on_one_line_of_the_log(caplog, emulator):
