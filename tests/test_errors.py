@@ -82,6 +82,20 @@ def test_a_bucket_that_is_created_after_all_is_found(emulator, settings, make_bu
     assert save() == "a.txt"
 
 
+def test_a_bucket_that_was_created_anew_is_found_again(emulator, settings, b2_api):
+    settings.B2FIELDS_BUCKET = "bucket-anew"
+    gone = b2_api.create_bucket("bucket-anew", "allPrivate")
+    B2Storage().exists("a.txt")
+    B2Storage().listdir("")
+    b2_api.delete_bucket(gone)
+    anew = b2_api.create_bucket("bucket-anew", "allPrivate")
+    with pytest.raises(BucketMissing, match="no bucket 'bucket-anew'"):
+        save()
+    assert save() == "a.txt"
+    B2Storage().delete("a.txt")
+    b2_api.delete_bucket(anew)
+
+
 def test_a_wrong_key_is_an_error_without_the_key_and_is_not_tried_at_once_again(emulator, settings):
     settings.B2FIELDS_APPLICATION_KEY = "a-wrong-secret"
     with emulator.counted() as operations:

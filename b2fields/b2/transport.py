@@ -73,7 +73,8 @@ class Http(sdk.B2Http):
             try:
                 return self._answer(fcn, post_params)
             except B2Error as error:
-                wait = max(pause, error.retry_after_seconds or 0)
+                # The SDK's BucketIdNotFound lacks the attribute.
+                wait = max(pause, getattr(error, "retry_after_seconds", None) or 0)
                 if not tries_left or not error.should_retry_http() or wait >= seconds_left():
                     # Whoever would try an upload again need not, if it was its upload URL that failed.
                     error.is_final = try_count > 1  # type: ignore[attr-defined]
