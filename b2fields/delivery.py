@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from b2fields import conditions, http, logs
-from b2fields.exceptions import B2FieldsError, CannotSign, FileMissing
+from b2fields.exceptions import B2FieldsError, B2Unavailable, CannotSign, FileMissing
 from b2fields.logs import Delivery
 from b2fields.metadata import FileMetadata
 from b2fields.storage import B2Storage
@@ -18,13 +18,13 @@ from b2fields.streaming import stream
 _RETRY_AFTER_SECONDS = 10
 
 # With any of these headers, what is known of the file may spare the request to B2, or decides on it.
-_CONDITIONS = (
-    "HTTP_RANGE",
+_DECIDED = (
     "HTTP_IF_MATCH",
     "HTTP_IF_NONE_MATCH",
     "HTTP_IF_MODIFIED_SINCE",
     "HTTP_IF_UNMODIFIED_SINCE",
 )
+_CONDITIONS = ("HTTP_RANGE", *_DECIDED)
 
 # What nginx.conf, beside this module, and the view agree on: the internal location, the header with the
 # range to ask for, and the seconds within which nginx begins to fetch.
@@ -71,6 +71,10 @@ def _set_headers(
         patch_vary_headers(response, headers.pop("Vary").split(", "))
     # GZipMiddleware would compress a text file, which has no length, range or strong ETag any more.
     request.META.pop("HTTP_ACCEPT_ENCODING", None)
+    # And ConditionalGetMiddleware would decide once more, by other rules than RFC 9110's, and make a 304 of
+    # its own that has none of these headers.
+    for condition in _DECIDED:
+        request.META.pop(condition, None)
     # Django's cache middleware would keep what has no body to stream, and hand it on: a 304 to visitors who
     # have no copy, the way to B2 after it expired, and all of it without what keeps cookies private.
     request._cache_update_cache = False  # type: ignore[attr-defined]
@@ -97,17 +101,25 @@ def _wants_download(request: HttpRequest) -> bool:
 # Modes
 
 
-def _proxy(delivery: Delivery, storage: B2Storage, of_row: FileMetadata | None = None) -> HttpResponseBase:
-    """Send the bytes through this site: one request to B2, begun before the first of them is promised."""
+def _proxy(
+    delivery: Delivery,
+    storage: B2Storage,
+    of_row: FileMetadata | None = None,
+    fresh: FileMetadata | None = None,
+) -> HttpResponseBase:
+    """Send the bytes through this site: one request to B2, begun before the first of them is promised.
+
+    *fresh* is what B2 has just told, and is believed before the cache, which may be behind for ever.
+    """
     request, name = delivery.request, delivery.name
     is_plain = request.method == "GET" and request.META.keys().isdisjoint(_CONDITIONS)
     # For a plain GET all that is needed comes with the file: the cache may be another host.
-    known = None if is_plain else _known(delivery, storage, of_row)
+    known = fresh or (None if is_plain else _known(delivery, storage, of_row))
     if request.method == "HEAD":
         return _without_bytes(request, known or storage.metadata(name))
     header = request.META.get("HTTP_RANGE")
     if known is None and header and ("HTTP_IF_RANGE" in request.META or http.is_suffix_range(header)):
-        known = storage.metadata(name)
+        known = fresh = storage.look_up(name)
     if known and (unchanged := conditions.unchanged(request, known)):
         return unchanged
 
@@ -115,14 +127,16 @@ def _proxy(delivery: Delivery, storage: B2Storage, of_row: FileMetadata | None =
         byte_range = _range(request, known)
         download = storage.download(name, *(byte_range or ()))
     except (http.UnsatisfiableRange, EOFError):
-        return _unsatisfiable(delivery, storage, known)
+        return _unsatisfiable(delivery, storage, known, fresh)
     if unchanged := conditions.unchanged(request, download.metadata):
         download.close()
         return unchanged
     if byte_range is not None and known and known.file_id != download.metadata.file_id:
         # The range, and If-Range, were read as for another version than B2 has.
         download.close()
-        return _proxy(delivery, storage)
+        if fresh:
+            raise B2Unavailable(f"{name!r} is replaced more often than it can be read. Try again later.")
+        return _proxy(delivery, storage, fresh=download.metadata)
     response = stream(delivery, download, 200 if byte_range is None else 206)
     conditions.describe(response, download.metadata)
     response.headers["Content-Length"] = str(download.length)
@@ -156,7 +170,7 @@ def _accel(delivery: Delivery, storage: B2Storage, of_row: FileMetadata | None) 
         byte_range = _range(request, known)
         url = storage.signed_url(name, _ACCEL_SECONDS, download=_wants_download(request))
     except http.UnsatisfiableRange:
-        return _unsatisfiable(delivery, storage, known)
+        return _unsatisfiable(delivery, storage, known, None)
     except CannotSign:
         return _proxy(delivery, storage, of_row)
     response = HttpResponse()
@@ -195,11 +209,13 @@ def _range(request: HttpRequest, known: FileMetadata | None) -> http.ByteRange |
     return http.parse_range(header, known.size if known else http.MAX_FILE_SIZE)
 
 
-def _unsatisfiable(delivery: Delivery, storage: B2Storage, known: FileMetadata | None) -> HttpResponseBase:
+def _unsatisfiable(
+    delivery: Delivery, storage: B2Storage, known: FileMetadata | None, fresh: FileMetadata | None
+) -> HttpResponseBase:
     request = delivery.request
-    current = storage.look_up(delivery.name)
+    current = fresh or storage.look_up(delivery.name)
     if known and known.file_id != current.file_id:
-        return _MODES[storage.delivery](delivery, storage, None)
+        return _proxy(delivery, storage, fresh=current)
     # The other conditions come first (RFC 9110, 13.2.2).
     headers = {"Content-Range": f"bytes */{current.size}"}
     return conditions.unchanged(request, current) or HttpResponse(status=416, headers=headers)

@@ -22,8 +22,9 @@ class Delivery(NamedTuple):
     name: str
 
 
-def refused(delivery: Delivery, status: int, reason: str) -> None:
-    _write(logging.WARNING, "refused", delivery, status, reason)
+def refused(delivery: Delivery, status: int, reason: str, *, whoever_asks: bool) -> None:
+    """Log a refusal; the user of one that met anybody is not looked up for it."""
+    _write(logging.WARNING, "refused", delivery, status, reason, tells_user=not whoever_asks)
 
 
 def failed(delivery: Delivery, status: int, error: Exception) -> None:
@@ -34,7 +35,9 @@ def broke_off(delivery: Delivery, status: int, error: Exception) -> None:
     _write(logging.ERROR, "broke off", delivery, status, str(error))
 
 
-def _write(severity: int, event: str, delivery: Delivery, status: int, reason: str) -> None:
+def _write(
+    severity: int, event: str, delivery: Delivery, status: int, reason: str, *, tells_user: bool = True
+) -> None:
     request, level, label, name = delivery
     fields: dict[str, Any] = {
         "event": event,
@@ -44,9 +47,11 @@ def _write(severity: int, event: str, delivery: Delivery, status: int, reason: s
         "field": label,
         "file_name": name,
         # The user of a public file is nobody's business: to look would read the session.
-        "user_id": None if level == "public" else getattr(getattr(request, "user", None), "pk", None),
+        "user_id": getattr(getattr(request, "user", None), "pk", None)
+        if tells_user and level != "public"
+        else None,
         "reason": reason,
     }
-    # Names with line feeds, which somebody may ask for, are to stay on one line.
-    message = "%(event)s: %(method)s %(field)s (%(level)s) %(file_name)r, %(status_code)s: %(reason)s"
+    # Names and labels with line feeds, which somebody may ask for, are to stay on one line.
+    message = "%(event)s: %(method)s %(field)r (%(level)s) %(file_name)r, %(status_code)s: %(reason)s"
     logger.log(severity, message, fields, extra=fields)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.utils.deconstruct import deconstructible
 
 from b2fields.exceptions import NotConfigured
@@ -60,16 +60,26 @@ def level_allows(level: str, request: HttpRequest) -> bool:
 
 
 def row_allows(access: object, request: HttpRequest, instance: object) -> bool:
-    """Ask a callable about one row: nothing but True allows, and another error than a denial passes on."""
+    """Ask a callable about one row: nothing but True allows, and another error than a denial passes on.
+
+    Http404 denies too: passed on, it would tell that there is such a row.
+    """
     if not callable(access):
         return True
     try:
         answer = access(request, instance)
-    except PermissionDenied:
+    except (PermissionDenied, Http404):
         return False
     if inspect.iscoroutine(answer):  # of a function that does not look async
         answer.close()  # Else Python warns that it was never awaited.
     return answer is True
+
+
+def ask_without_row(access: object, request: HttpRequest) -> None:
+    """Have ``has_perm`` ask for all rows: else time would tell whether there is a row to be asked about."""
+    user = getattr(request, "user", None)
+    if isinstance(access, has_perm) and user is not None:
+        user.has_perm(access.permission)
 
 
 def is_stricter(other: object, than: object) -> bool:

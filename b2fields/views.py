@@ -32,8 +32,8 @@ _METHODS = ["GET", "HEAD", "OPTIONS"]
 class _Refusal(Exception):
     """The visitor does not get the file. The reason is for the log, and the visitor is told none."""
 
-    def __init__(self, status: int, reason: str) -> None:
-        self.status, self.reason = status, reason
+    def __init__(self, status: int, reason: str, *, whoever_asks: bool = False) -> None:
+        self.status, self.reason, self.whoever_asks = status, reason, whoever_asks
 
 
 def serve(request: HttpRequest, level: str, label: str, name: str) -> HttpResponseBase:
@@ -47,7 +47,7 @@ def serve(request: HttpRequest, level: str, label: str, name: str) -> HttpRespon
         storage, known = _granted(asked)
         response = delivery.deliver(asked, storage, known)
     except _Refusal as refusal:
-        logs.refused(asked, refusal.status, refusal.reason)
+        logs.refused(asked, refusal.status, refusal.reason, whoever_asks=refusal.whoever_asks)
         return _render(request, refusal.status)
     except FileMissing as error:
         logs.failed(asked, 404, error)
@@ -69,14 +69,15 @@ def _granted(asked: Delivery) -> tuple[B2Storage, FileMetadata | None]:
     """
     request, level, label, name = asked
     if not names.is_well_formed(name):
-        raise _Refusal(404, "no file has such a name")
+        raise _Refusal(404, "no file has such a name", whoever_asks=True)
     field = references.find_field(label)
     storage = field.b2_storage if field else references.find_alias(label)
     if storage is None or storage.level != level:
-        raise _Refusal(404, "no such field or alias has this access")
+        raise _Refusal(404, "no such field or alias has this access", whoever_asks=True)
     if not policy.level_allows(level, request):
         raise _Refusal(_outcome(request, storage, 403), "the visitor lacks the level")
 
+    policy.ask_without_row(storage.access, request)
     known = None
     if field:
         row = _granting_row(request, storage, references.rows(field, name))

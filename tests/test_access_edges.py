@@ -8,6 +8,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.http import Http404
+from django.test.utils import CaptureQueriesContext
 
 from b2fields import has_perm, policy
 from b2fields.exceptions import NotConfigured
@@ -162,6 +165,24 @@ def test_a_function_that_answers_with_what_must_be_awaited_refuses_and_leaves_no
     assert [str(warning.message) for warning in caught] == []
 
 
+@servers
+def test_a_function_that_finds_nothing_refuses(server, cookies, emulator, bucket, monkeypatch):
+    def finds_nothing():
+        raise Http404
+
+    monkeypatch.setitem(RULINGS, "nothing", finds_nothing)
+    put(emulator, bucket, "ruled.txt")
+    hold("legal.ruling.file", "ruled.txt", answer="nothing")
+    for kind in KINDS:
+        answers = [
+            answer(server(cookies[kind]), "GET", path_of("legal.ruling.file", name))
+            for name in ("ruled.txt", "none.txt")
+        ]
+        assert [(status, headers["Cache-Control"]) for status, headers, _ in answers] == [
+            (302 if MISSING["object"][kind] == LOGIN else 404, "private, no-store")
+        ] * 2
+
+
 # Users who are not Django's own
 
 USERS = {}
@@ -248,6 +269,18 @@ def test_has_perm_asks_any_user(name, expected, server, cookies, emulator, bucke
     client = server(cookies["anonymous"], **{"X-User": name})
     client.client.raise_request_exception = False
     assert outcome(client, path_of("legal.permit.paper", "held.txt")) == expected
+
+
+def test_time_does_not_tell_of_a_row_that_has_perm_refuses(visitors, emulator, bucket):
+    put(emulator, bucket, "held.txt")
+    hold("legal.permit.paper", "held.txt")
+    asked = []
+    for name in ("held.txt", "none.txt"):
+        client = signed_in(visitors["member"])
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(path_of("legal.permit.paper", name)).status_code == 404
+        asked.append([query["sql"].partition(" WHERE ")[0] for query in queries])
+    assert asked[0] == asked[1]
 
 
 # Backends

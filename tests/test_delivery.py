@@ -304,7 +304,7 @@ def test_a_refusal_is_one_line_in_the_log(caplog, visitors, emulator):
         ("refused", 404, "staff", "legal.contract.scan", staff),
     ]
     assert caplog.records[0].getMessage() == (
-        "refused: GET legal.contract.scan (staff) 'a.txt', 302: the visitor lacks the level"
+        "refused: GET 'legal.contract.scan' (staff) 'a.txt', 302: the visitor lacks the level"
     )
 
 
@@ -332,10 +332,28 @@ def test_a_delivery_that_breaks_off_is_one_line_in_the_log(headers, status, capl
     assert [line[:2] for line in lines(caplog)] == [("broke off", status)]
 
 
-def test_a_name_with_a_line_feed_stays_on_one_line_of_the_log(caplog, emulator):
-    signed_in().get("/b2s/legal.contract.scan/a%0Ab2fields%20granted.txt")
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("legal.contract.scan/a%0Ab2fields%20granted.txt", id="a name"),
+        pytest.param("legal.contract%0Ab2fields%20granted/a.txt", id="a label"),
+    ],
+)
+def test_a_line_feed_stays_on_one_line_of_the_log(path, caplog, emulator):
+    signed_in().get(f"/b2s/{path}")
     assert "\n" not in caplog.records[0].getMessage()
     assert caplog.records[0].status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["legal.contract.scan/a%00", "legal.nothing.scan/a", "legal.contract.cover/a"]
+)
+def test_a_path_that_is_nobodys_file_does_not_look_up_the_visitor(
+    path, visitors, emulator, django_assert_num_queries
+):
+    staff = signed_in(visitors["staff"])
+    with django_assert_num_queries(0):
+        assert staff.get(f"/b2s/{path}").status_code == 404
 
 
 def test_a_delivered_file_is_no_line_in_the_log(caplog, reader, emulator):

@@ -119,14 +119,14 @@ DIGITS = frozenset("0123456789")
 def byte_range(value):
     """Read a Range (14.1) of one range as its two numbers; None for one that is not to be heeded.
 
-    A server may ignore a Range (14.2): b2fields does with several ranges, over 256 characters and numbers of
-    over 19 digits, and with all that is malformed. White space may follow "=" (erratum 7306).
+    A server may ignore a Range (14.2): b2fields does with several ranges, over 256 characters, and with all
+    that is malformed. White space may follow "=" (erratum 7306).
     """
     unit, equals, specifier = value.strip(OWS).partition("=")
     first, hyphen, last = specifier.lstrip(OWS).partition("-")
     if unit.lower() != "bytes" or not equals or not hyphen or len(value) > 256:
         return None
-    if first == last == "" or set(first + last) - DIGITS or max(len(first), len(last)) > 19:
+    if first == last == "" or set(first + last) - DIGITS:
         return None
     if first and last and int(last) < int(first):
         return None

@@ -237,6 +237,19 @@ def test_djangos_cache_remembers_no_access(mode, server, url, cookies, settings)
 
 
 @servers
+@pytest.mark.parametrize("condition", ["no tag at all", ""])
+def test_a_condition_that_names_no_tag_is_not_decided_once_more(condition, server, url, cookies, settings):
+    """Django takes such an If-None-Match for none, and heeds If-Modified-Since; RFC 9110, 13.1.3 does not."""
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    settings.MIDDLEWARE = [*WHO, CONDITIONAL]
+    conditions = {"If-None-Match": condition, "If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
+    status, headers, body = answer(server(cookies["member"], **conditions), "GET", url("public"))
+    assert (status, body) == (200, DATA)
+    assert "sandbox" in headers["Content-Security-Policy"]
+    assert headers["Cache-Control"] == "private, no-cache"
+
+
+@servers
 def test_no_cookie_stands_beside_a_public_answer_that_djangos_cache_kept(server, url, cookies, settings):
     settings.SESSION_SAVE_EVERY_REQUEST = True
     settings.MIDDLEWARE = [*WHO, UPDATE_CACHE, FETCH_FROM_CACHE]

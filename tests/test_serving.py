@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils.http import http_date, parse_http_date
 
 from b2fields.exceptions import DamagedFile
+from tests.frozen_cache import FrozenCache
 from tests.images import encoded, png
 from tests.legal.models import Archive, Contract
 from tests.serving import (
@@ -260,6 +261,47 @@ def test_a_range_is_that_of_the_version_that_b2_has_now(reader, file, emulator, 
     response = reader.get(url, headers={"Range": "bytes=4000-"})
     assert (response.status_code, response.headers["Content-Range"]) == (206, "bytes 4000-4999/5000")
     body_of(response)
+
+
+@pytest.fixture
+def frozen_cache(settings):
+    """Return a function after which the cache is read and not written."""
+    settings.CACHES = {"default": {"BACKEND": "tests.frozen_cache.FrozenCache"}}
+    cache.clear()
+    yield lambda: setattr(FrozenCache, "is_frozen", True)
+    FrozenCache.is_frozen = False
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "asked"),
+    [
+        pytest.param("bytes=0-9", 206, [GET, GET], id="a range"),
+        pytest.param("bytes=-9", 206, [GET, HEAD, GET], id="the last bytes"),
+        pytest.param("bytes=4000-", 416, [GET, HEAD], id="a range that was in the version before"),
+        pytest.param("bytes=900000-", 416, [HEAD], id="a range that is in none"),
+    ],
+)
+def test_a_cache_that_stays_behind_costs_a_request_or_two_and_no_more(
+    header, status, asked, reader, file, emulator, bucket, frozen_cache
+):
+    url = file()
+    put(emulator, bucket, "a.txt", b"x" * 5000)
+    know(reader, url)
+    frozen_cache()
+    put(emulator, bucket, "a.txt", b"the file is short now")
+    emulator.clear()
+    response = reader.get(url, headers={"Range": header})
+    assert (response.status_code, response.headers["Content-Range"].rpartition("/")[2]) == (status, "21")
+    body_of(response)
+    assert emulator.operations() == asked
+
+
+def test_no_byte_at_the_end_is_looked_up_once(reader, file, emulator):
+    url = file()
+    cache.clear()
+    emulator.clear()
+    assert reader.get(url, headers={"Range": "bytes=-0"}).status_code == 416
+    assert emulator.operations().count(HEAD) == 1
 
 
 @pytest.mark.django_db(transaction=True)
