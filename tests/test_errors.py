@@ -151,11 +151,16 @@ def test_trouble_of_B2_while_saving(emulator, operation, fault, error):
     assert save() == "a.txt"
 
 
-def test_a_passing_fault_is_not_noticed(emulator):
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": 503, "code": "service_unavailable"}, {"status": 429, "code": "too_many_requests"}],
+    ids=["503", "429"],
+)
+def test_a_passing_fault_is_not_noticed(fault, emulator):
     for operation in ("b2_authorize_account", "b2_list_buckets", "b2_get_upload_url", "b2_upload_file"):
-        emulator.fault(operation, status=503, code="service_unavailable")
+        emulator.fault(operation, **fault)
     assert save() == "a.txt"
-    emulator.fault("b2_download_file_by_name", status=503, code="service_unavailable")
+    emulator.fault("b2_download_file_by_name", **fault)
     assert B2Storage().open("a.txt").read() == b"content"
 
 

@@ -94,6 +94,7 @@ def test_no_more_parts_are_under_way_than_the_setting_says(large, emulator, sett
     "fault",
     [
         pytest.param({"status": 503, "code": "service_unavailable"}, id="B2 is busy"),
+        pytest.param({"status": 429, "code": "too_many_requests"}, id="B2 is asked too often"),
         pytest.param({"status": 401, "code": "expired_auth_token"}, id="the token is over"),
         pytest.param({"status": 408, "code": "request_timeout"}, id="it was too slow"),
         pytest.param({"reset": True}, id="the connection breaks"),

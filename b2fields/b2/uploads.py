@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from b2sdk.v3 import EncryptionMode, EncryptionSetting
-from b2sdk.v3.exception import B2Error, Unauthorized
+from b2sdk.v3.exception import B2Error, TooManyRequests, Unauthorized
 from django.conf import settings
 
 from b2fields.b2.account import Session
@@ -143,15 +144,21 @@ def _deleted(session: Session, version: Version, name: str) -> None:
 
 
 def _tried(request: Callable[[], _T], forget_url: Callable[[], None]) -> _T:
-    """Make an upload *request*, again if it failed by no fault of ours."""
+    """Make an upload *request*, again if it failed by no fault of ours; after a 429 it waits first."""
+    pause = 0.2
     for tries_left in reversed(range(_TRIES)):
         try:
             return request()
         except B2Error as error:
-            # A failed upload needs a new upload URL (B2 docs, Uploading Files).
+            # A failed upload needs a new upload URL (B2 docs, Uploading Files), at once but for a 429.
             forget_url()
-            if not tries_left or not _may_retry(error):
+            wait = 0.0
+            if isinstance(error, TooManyRequests):
+                wait = max(pause, error.retry_after_seconds or 0)
+            if not tries_left or not _may_retry(error) or wait >= seconds_left():
                 raise
+            time.sleep(wait)
+            pause *= 3
     raise AssertionError("unreachable")
 
 
@@ -159,7 +166,9 @@ def _may_retry(error: B2Error) -> bool:
     # The SDK would send an upload again even where B2 says that the key may not write.
     refused = isinstance(error, Unauthorized) and error.code == "unauthorized"
     is_final = refused or getattr(error, "is_final", False)
-    return bool(error.should_retry_upload() and not is_final and seconds_left() > 0)
+    # And it would not send one again that B2 was too busy for.
+    may_pass = error.should_retry_upload() or isinstance(error, TooManyRequests)
+    return bool(may_pass and not is_final and seconds_left() > 0)
 
 
 # Large files
