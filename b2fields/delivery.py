@@ -17,13 +17,14 @@ from b2fields.streaming import stream
 
 _RETRY_AFTER_SECONDS = 10
 
-# With any of these headers, what is known of the file may spare the request to B2, or decides on it.
+# What the view decides on by itself (RFC 9110, 13).
 _DECIDED = (
     "HTTP_IF_MATCH",
     "HTTP_IF_NONE_MATCH",
     "HTTP_IF_MODIFIED_SINCE",
     "HTTP_IF_UNMODIFIED_SINCE",
 )
+# With any of these headers, what is known of the file may spare the request to B2, or decides on it.
 _CONDITIONS = ("HTTP_RANGE", *_DECIDED)
 
 # What nginx.conf, beside this module, and the view agree on: the internal location, the header with the
